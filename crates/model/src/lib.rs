@@ -1,0 +1,25 @@
+//! What is true about Tillstream without I/O.
+//!
+//! Everything here is a plain function of its arguments: no clock, no network, no files, no randomness of its own.
+//! Time, random numbers and ids come in as arguments, so every rule can be tested without a server.
+
+pub mod catalogue;
+pub mod condition;
+pub mod event;
+pub mod format;
+pub mod id;
+pub mod incoming;
+pub mod integration;
+pub mod json;
+pub mod lane;
+pub mod path;
+pub mod ranges;
+pub mod schedule;
+pub mod selection;
+pub mod time;
+pub mod verdict;
+
+pub use event::{Content, Event};
+pub use id::{CompanyNo, EventId, IntegrationNo, Seq};
+pub use ranges::Ranges;
+pub use time::Time;
