@@ -95,6 +95,11 @@ impl Health {
         self.mode
     }
 
+    /// Whether nothing speaks against the receiver.
+    pub fn is_well(&self) -> bool {
+        self.mode == Mode::Flowing && self.failures == 0 && self.rejected_row == 0 && !self.recent.contains(&true)
+    }
+
     /// Many failed and nothing succeeded since: not an outage yet, but no reason to send at full rate.
     pub fn suspicious(&self) -> bool {
         self.failures >= OPEN_AFTER_FAILURES && self.failed_keys.len() >= OPEN_AFTER_KEYS

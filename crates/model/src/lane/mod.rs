@@ -28,6 +28,8 @@ use window::{Rate, Window};
 pub const MAX_PARKED: usize = 10_000;
 /// Most events that are taken from the log ahead of their attempts.
 pub const READ_AHEAD: usize = 1_024;
+/// Events at hand that can be sent at once; no more are taken then, or twice the window.
+pub const READY_AHEAD: usize = 16;
 /// While many fail and none succeeds, at most this many attempts are under way.
 const SUSPICIOUS_WINDOW: usize = 2;
 
@@ -140,6 +142,14 @@ struct Slot {
     probe: bool,
 }
 
+/// What a sleeping lane remembers of its receiver.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    health: Health,
+    window: Window,
+    paused_until: Option<Time>,
+}
+
 /// One lane. `T` is what its owner keeps of an event.
 pub struct Lane<T> {
     rules: Delivery,
@@ -249,13 +259,29 @@ impl<T> Lane<T> {
         self.slots.is_empty() && self.queues.is_empty() && !self.has_outcomes()
     }
 
-    /// How many more events the lane takes from the log now.
-    pub fn room(&self) -> usize {
-        if self.stopping || self.queues.parked() >= MAX_PARKED {
+    /// How many more events the lane takes from the log now: as many as keep its window full for a while, more only
+    /// when those at hand wait for others of their entity.
+    pub fn room(&self, now: Time) -> usize {
+        let enough = READY_AHEAD.max(2 * self.window(now));
+        if self.stopping || self.queues.parked() >= MAX_PARKED || self.queues.ready() >= enough {
             return 0;
         }
         let ahead = if self.health.mode() == Mode::Flowing { READ_AHEAD } else { 1 };
         ahead.saturating_sub(self.queues.live() + self.slots.len())
+    }
+
+    /// What is worth remembering of the receiver while the lane sleeps; None when it is well.
+    pub fn memory(&self) -> Option<Memory> {
+        let unwell = !self.health.is_well() || self.paused_until.is_some();
+        unwell.then(|| Memory { health: self.health.clone(), window: self.window.clone(), paused_until: self.paused_until })
+    }
+
+    /// Takes up what an earlier lane of the integration remembered.
+    pub fn remember(&mut self, memory: Memory) {
+        self.health = memory.health;
+        self.window = memory.window;
+        self.window.set_max(self.rules.max_in_flight);
+        self.paused_until = memory.paused_until;
     }
 
     /// An event that the integration does not want.
@@ -265,10 +291,9 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Events up to `seq` that the integration does not want, without looking at each.
-    pub fn skip_through(&mut self, seq: Seq) {
-        debug_assert!(self.slots.is_empty() && self.queues.live() == 0, "positions in between may be open");
-        self.progress.settle_through(seq);
+    /// Events not read yet up to `seq`, none of which the integration wants.
+    pub fn skip_to(&mut self, seq: Seq) {
+        self.progress.skip_to(seq);
     }
 
     /// An event that the integration wants. Events are offered in order, each once.
@@ -282,11 +307,10 @@ impl<T> Lane<T> {
         }
     }
 
-    /// A parked event that was added by somebody else, such as a rejected one that is to be tried again.
+    /// A parked event that was added by somebody else, such as a rejected one that is to be tried again. One that the
+    /// lane knows already stays as it is.
     pub fn add_parked(&mut self, waiting: Waiting) {
-        if !self.slots.contains_key(&waiting.seq) {
-            self.queues.restore(waiting);
-        }
+        self.queues.restore(waiting);
     }
 
     /// Takes no more events and starts no more attempts; what is under way still counts.
@@ -294,7 +318,12 @@ impl<T> Lane<T> {
         self.stopping = true;
     }
 
-    /// What to send now, if anything. `may_send` is asked last: the owner's own budgets.
+    /// Whether it takes and starts nothing any more.
+    pub fn is_stopped(&self) -> bool {
+        self.stopping
+    }
+
+    /// What to send now, if anything.
     pub fn next(&mut self, now: Time) -> Option<Sending<T>> {
         while let Some(probe) = self.turn(now) {
             let taken = if probe { self.queues.take_any() } else { self.queues.take_due(now) }?;
@@ -361,11 +390,14 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Gives up everything parked up to a position, because the log drops it.
-    pub fn expire_parked_through(&mut self, seq: Seq) {
+    /// Gives up everything up to a position that is not under way, because the log drops it.
+    pub fn expire_through(&mut self, seq: Seq) {
         for waiting in self.queues.take_parked_through(seq) {
             let seq = waiting.seq;
             self.give_up(seq, None, Some(waiting), Reason::Expired, None);
+        }
+        for (seq, payload) in self.queues.take_live_through(seq) {
+            self.give_up(seq, Some(payload), None, Reason::Expired, None);
         }
     }
 

@@ -48,10 +48,11 @@ impl Progress {
         }
     }
 
-    /// Settles everything up to a position, read or not.
-    pub fn settle_through(&mut self, seq: Seq) {
-        if seq > self.cursor {
-            self.settled.insert_range(self.cursor + 1, seq);
+    /// Settles every position up to `seq` that was not read yet; open ones stay open.
+    pub fn skip_to(&mut self, seq: Seq) {
+        if seq > self.read_to {
+            self.settled.insert_range(self.read_to + 1, seq);
+            self.read_to = seq;
             self.advance();
         }
     }
@@ -80,6 +81,16 @@ mod tests {
         p.settle(11);
         assert_eq!(p.cursor(), 13);
         assert!(p.settled().is_empty());
+    }
+
+    #[test]
+    fn skipping_leaves_open_positions_open() {
+        let mut p = Progress::new(10, Ranges::default());
+        p.read(11);
+        p.skip_to(20);
+        assert_eq!((p.cursor(), p.read_to()), (10, 20));
+        p.settle(11);
+        assert_eq!(p.cursor(), 20);
     }
 
     #[test]

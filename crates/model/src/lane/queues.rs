@@ -72,7 +72,7 @@ pub struct Queues<T> {
     due: BTreeSet<(Time, Seq)>,
     lines: HashMap<EntityKey, Line>,
     /// Sent or given up, not durable yet.
-    leaving: HashMap<Seq, EntityKey>,
+    leaving: HashMap<Seq, Option<EntityKey>>,
     last_probed: (Time, Seq),
     parked_turn: bool,
 }
@@ -107,6 +107,11 @@ impl<T> Queues<T> {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.live.is_empty() && self.parked.is_empty()
+    }
+
+    /// How many events taken from the log could be sent.
+    pub fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     /// Whether an event taken from the log could be sent.
@@ -149,7 +154,7 @@ impl<T> Queues<T> {
     /// Adds a parked event that is saved already.
     pub fn restore(&mut self, waiting: Waiting) {
         let seq = waiting.seq;
-        if self.leaving.contains_key(&seq) || self.parked.contains_key(&seq) {
+        if self.knows(seq) {
             return;
         }
         match self.line_key(waiting.key) {
@@ -214,7 +219,7 @@ impl<T> Queues<T> {
     /// The outcome of an event is durable: the next of its entity may go.
     pub fn release(&mut self, seq: Seq) {
         match self.leaving.remove(&seq) {
-            Some(key) => {
+            Some(Some(key)) => {
                 if let Some(line) = self.lines.get_mut(&key) {
                     if line.holder == Some(seq) {
                         line.holder = None;
@@ -225,12 +230,18 @@ impl<T> Queues<T> {
                 }
                 self.promote(key);
             }
-            None => {
-                if let Some(w) = self.parked.get(&seq).filter(|w| self.line_key(w.key).is_none()) {
+            Some(None) => {
+                if let Some(w) = self.parked.get(&seq) {
                     self.due.insert((w.next_at, seq));
                 }
             }
+            None => {}
         }
+    }
+
+    /// Whether the event is parked, or was sent or given up and that is not durable yet.
+    pub fn knows(&self, seq: Seq) -> bool {
+        self.parked.contains_key(&seq) || self.leaving.contains_key(&seq)
     }
 
     /// Takes out everything parked up to a position that is not being sent.
@@ -239,14 +250,36 @@ impl<T> Queues<T> {
         let taken: Vec<Waiting> = seqs.iter().filter_map(|s| self.parked.remove(s)).collect();
         for w in &taken {
             self.due.remove(&(w.next_at, w.seq));
-            if let Some(key) = self.line_key(w.key) {
-                self.leaving.insert(w.seq, key);
-                if let Some(line) = self.lines.get_mut(&key) {
-                    line.due = line.due.filter(|(_, s)| *s != w.seq);
-                }
+            let key = self.line_key(w.key);
+            self.leaving.insert(w.seq, key);
+            if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
+                line.due = line.due.filter(|(_, s)| *s != w.seq);
             }
         }
         taken
+    }
+
+    /// Takes out everything read from the log up to a position that is not being sent.
+    pub fn take_live_through(&mut self, seq: Seq) -> Vec<(Seq, T)> {
+        let mut seqs: Vec<Seq> = self.live.keys().copied().filter(|&s| s <= seq).collect();
+        seqs.sort_unstable();
+        self.ready.retain(|&s| s > seq);
+        let mut taken = Vec::with_capacity(seqs.len());
+        for s in seqs {
+            let Some(live) = self.live.remove(&s) else { continue };
+            self.leave_line(s, self.line_key(live.key));
+            taken.push((s, live.payload));
+        }
+        taken
+    }
+
+    fn leave_line(&mut self, seq: Seq, key: Option<EntityKey>) {
+        self.leaving.insert(seq, key);
+        if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
+            let before = line.blocked.len();
+            line.blocked.retain(|&s| s != seq);
+            self.blocked -= before - line.blocked.len();
+        }
     }
 
     fn line_key(&self, key: Option<EntityKey>) -> Option<EntityKey> {
@@ -264,9 +297,7 @@ impl<T> Queues<T> {
     fn take_ready(&mut self) -> Option<Taken<T>> {
         let seq = self.ready.pop_front()?;
         let Live { key, accepted_at, payload } = self.live.remove(&seq)?;
-        if let Some(key) = self.line_key(key) {
-            self.leaving.insert(seq, key);
-        }
+        self.leaving.insert(seq, self.line_key(key));
         Some(Taken { seq, key, accepted_at, payload: Some(payload), waiting: None })
     }
 
@@ -274,11 +305,12 @@ impl<T> Queues<T> {
         self.due.remove(&entry);
         let seq = entry.1;
         let waiting = self.parked.remove(&seq)?;
-        if let Some(key) = self.line_key(waiting.key) {
+        let key = self.line_key(waiting.key);
+        self.leaving.insert(seq, key);
+        if let Some(key) = key {
             let line = self.lines.entry(key).or_default();
             line.holder = Some(seq);
             line.due = None;
-            self.leaving.insert(seq, key);
         }
         Some(Taken { seq, key: waiting.key, accepted_at: waiting.accepted_at, payload: None, waiting: Some(waiting) })
     }

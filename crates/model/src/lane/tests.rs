@@ -81,7 +81,7 @@ impl World {
     }
 
     fn offer_all(&mut self) {
-        while self.lane.room() > 0 && (self.offered as usize) < self.keys.len() {
+        while self.lane.room(self.now) > 0 && (self.offered as usize) < self.keys.len() {
             self.offered += 1;
             self.lane.offer(self.offered, self.keys[self.offered as usize - 1], self.now, self.offered);
         }
@@ -360,7 +360,7 @@ fn reading_stops_at_the_most_parked_and_at_the_read_ahead() {
         detail: None,
     });
     let lane: Lane<()> = Lane::new(rules(vec![0]), MAX_PARKED as Seq, Ranges::default(), parked.collect(), at(0));
-    assert_eq!((lane.room(), lane.parked()), (0, MAX_PARKED));
+    assert_eq!((lane.room(at(0)), lane.parked()), (0, MAX_PARKED));
     let mut w = World::new(rules(vec![0]), vec![Some(1); READ_AHEAD + 10]);
     w.offer_all();
     assert_eq!(w.offered as usize, READ_AHEAD);
@@ -387,6 +387,28 @@ fn a_rejected_event_that_is_tried_again_waits_for_its_entity() {
     w.answer(2, Verdict::Delivered);
     w.commit();
     assert_eq!(w.send_all(), 1);
+}
+
+#[test]
+fn no_more_is_taken_than_keeps_the_window_full() {
+    let mut w = World::new(rules(vec![0]), (0..100).map(Some).collect());
+    w.offer_all();
+    assert_eq!(w.offered as usize, READY_AHEAD);
+}
+
+#[test]
+fn what_the_log_drops_is_listed_as_expired_first() {
+    let mut w = World::new(rules(vec![0, 60]), vec![Some(1), Some(1), Some(2), Some(3), Some(3)]);
+    w.offer_all();
+    w.send_all();
+    w.answer(1, retry());
+    w.commit();
+    w.lane.expire_through(4);
+    w.answer_all(Verdict::Delivered);
+    w.commit();
+    w.drain();
+    let expired: Vec<Seq> = w.saved.given_up.keys().copied().collect();
+    assert_eq!((expired, w.received), (vec![1, 2, 4], vec![3, 5]));
 }
 
 #[derive(Clone, Debug)]

@@ -1,0 +1,20 @@
+//! The only place where this crate reads a clock. A bench measures, so it may.
+#![allow(clippy::disallowed_methods, reason = "measuring is reading the clock; nothing is decided by it")]
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A monotonic reading.
+pub fn now() -> Instant {
+    Instant::now()
+}
+
+/// Microseconds since 1970, the clock that sender, hub and sink on one machine share.
+pub fn wall_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Whole microseconds of `span`, at least one, so that a histogram can hold it.
+pub fn span_us(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX).max(1)
+}

@@ -1,0 +1,268 @@
+//! The hub's API as commands use it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use clap::Args;
+use http::{Method, Request, StatusCode};
+use serde_json::Value;
+
+use crate::config;
+use crate::http::{Answer, Http, NoAnswer};
+
+/// Rows of a list that are asked for at once: the API's largest page (`contracts/hub-api.md`).
+const PAGE: usize = 500;
+/// Longest piece of an answer that is no problem document in an error message, in characters.
+const MAX_QUOTED_CHARS: usize = 200;
+
+/// Which hub, and with which key.
+#[derive(Args, Clone, Debug)]
+pub struct HubArgs {
+    /// Where the hub is
+    #[arg(long, value_name = "URL", env = "TILLSTREAM_URL", default_value = "http://127.0.0.1:8080", hide_env_values = true)]
+    pub url: String,
+
+    /// API key; on the hub's own machine the one of its first start is found by itself
+    #[arg(long, value_name = "KEY", env = "TILLSTREAM_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+
+    /// Data folder of a hub on this machine, to find its first key in <DIR>.admin-key
+    #[arg(long, value_name = "DIR", env = "TILLSTREAM_DATA", default_value = config::DEFAULT_DATA, hide_env_values = true)]
+    pub data: PathBuf,
+}
+
+/// Calls one hub with one key. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    http: Http,
+    base: String,
+    key: String,
+}
+
+/// The hub answered, and not as it was asked to.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its status.
+    pub status: StatusCode,
+    text: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl HubArgs {
+    /// A client for the hub that is meant.
+    ///
+    /// # Errors
+    /// When no key can be found, or the URL or the key is none.
+    pub fn api(&self) -> anyhow::Result<Api> {
+        let key = match &self.key {
+            Some(key) => key.clone(),
+            None => self.key_of_first_start()?,
+        };
+        Api::new(&self.url, &key)
+    }
+
+    fn key_of_first_start(&self) -> anyhow::Result<String> {
+        let file = config::admin_key_file(&self.data)?;
+        let key = std::fs::read_to_string(&file).with_context(|| {
+            format!("no key: give --key or set TILLSTREAM_KEY, or name the hub's data folder with --data (looked for {})", file.display())
+        })?;
+        Ok(key.trim().to_owned())
+    }
+}
+
+impl Api {
+    /// A client; nothing is connected yet.
+    ///
+    /// # Errors
+    /// When the URL is none, or the key could not stand in a header.
+    pub fn new(url: &str, key: &str) -> anyhow::Result<Self> {
+        let uri: http::Uri = url.parse().with_context(|| format!("\"{url}\" is not a URL"))?;
+        if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
+            bail!("\"{url}\" is not the URL of a hub, such as http://127.0.0.1:8080");
+        }
+        http::HeaderValue::from_str(key).map_err(|_| anyhow!("the key has characters that no key has"))?;
+        Ok(Self { http: Http::new(), base: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
+    }
+
+    /// Where the hub is.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `GET` of a path under `/v1`.
+    ///
+    /// # Errors
+    /// When no answer came or it is a refusal, in words.
+    pub async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::GET, path, None).await
+    }
+
+    /// `POST` of a path under `/v1`; without a body the request has none.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn post(&self, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        self.call(Method::POST, path, body).await
+    }
+
+    /// `PATCH` of a path under `/v1`.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn patch(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        self.call(Method::PATCH, path, Some(body)).await
+    }
+
+    /// `DELETE` of a path under `/v1`.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn delete(&self, path: &str) -> anyhow::Result<Value> {
+        self.call(Method::DELETE, path, None).await
+    }
+
+    /// The first `most` rows of a list, page after page.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn list(&self, path: &str, most: usize) -> anyhow::Result<Vec<Value>> {
+        let mut items = Vec::new();
+        let mut after = String::new();
+        while items.len() < most {
+            let limit = PAGE.min(most - items.len());
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let mut page = self.get(&format!("{path}{separator}limit={limit}{after}")).await?;
+            if let Some(rows) = page["items"].as_array_mut() {
+                items.append(rows);
+            }
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={}", query_escape(next));
+        }
+        Ok(items)
+    }
+
+    /// Posts events and gives the answer as it is, for a caller that looks at its status.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] when none came.
+    pub async fn post_events(&self, body: Bytes) -> Result<Answer, NoAnswer> {
+        self.http.send(self.request(Method::POST, "/events", body)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
+        let body = body.map_or_else(Bytes::new, |b| b.to_string().into());
+        let answer = self.http.send(self.request(method, path, body)).await.map_err(|e| self.explained(e))?;
+        if !answer.status.is_success() {
+            return Err(Refused { status: answer.status, text: refusal(&answer) }.into());
+        }
+        if answer.body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&answer.body).with_context(|| format!("{} did not answer with JSON: is it a hub?", self.base))
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
+        let has_body = !body.is_empty();
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        // The base was checked when the client was made and paths are escaped, so this parses.
+        *request.uri_mut() = format!("{}/v1{path}", self.base).parse().unwrap_or_default();
+        let headers = request.headers_mut();
+        if let Ok(bearer) = format!("Bearer {}", self.key).parse() {
+            headers.insert(http::header::AUTHORIZATION, bearer);
+        }
+        if has_body {
+            headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        }
+        request
+    }
+
+    /// Says what to do when no answer came.
+    pub fn explained(&self, error: NoAnswer) -> anyhow::Error {
+        if error.no_connection {
+            anyhow!("no hub answers at {} ({error}): start one with `tillstream serve`, or name it with --url", self.base)
+        } else {
+            anyhow!("the hub at {} did not answer: {error}", self.base)
+        }
+    }
+}
+
+/// What `Retry-After` asks for, in seconds; dates are not sent by hubs.
+pub fn retry_after(answer: &Answer) -> Option<Duration> {
+    let seconds = answer.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// A refusal in one sentence, with what to do where that is known.
+pub fn refusal(answer: &Answer) -> String {
+    let said = serde_json::from_slice(&answer.body).map_or_else(|_| quoted(&answer.body), |p: Value| problem(&p));
+    let hint = match answer.status {
+        StatusCode::UNAUTHORIZED => "; give a valid key with --key or TILLSTREAM_KEY",
+        _ => "",
+    };
+    format!("the hub refused ({}): {said}{hint}", answer.status.as_u16())
+}
+
+/// A problem document (RFC 9457) in words.
+pub fn problem(problem: &Value) -> String {
+    let text = |key: &str| problem[key].as_str().filter(|s| !s.is_empty());
+    let main = text("detail").or_else(|| text("title")).unwrap_or("no reason given").to_owned();
+    let errors = problem["errors"].as_array().into_iter().flatten();
+    let places = errors.map(|e| format!("{}: {}", e["path"].as_str().unwrap_or("?"), e["message"].as_str().unwrap_or("?")));
+    std::iter::once(main).chain(places).collect::<Vec<_>>().join("; ")
+}
+
+/// One segment of a path, escaped.
+pub fn segment(text: &str) -> String {
+    query_escape(text)
+}
+
+fn query_escape(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+fn quoted(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let start: String = text.chars().take(MAX_QUOTED_CHARS).collect();
+    if start.trim().is_empty() { "no reason given".to_owned() } else { start }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_refusal_names_every_place_that_is_wrong() {
+        let body = json!({"title":"Invalid", "detail":"2 fields are wrong", "errors":[{"path":"id","message":"too long"},{"path":"target.url","message":"no URL"}]});
+        let answer = Answer { status: StatusCode::UNPROCESSABLE_ENTITY, headers: Default::default(), body: body.to_string().into() };
+        assert_eq!(refusal(&answer), "the hub refused (422): 2 fields are wrong; id: too long; target.url: no URL");
+        let html = Answer { status: StatusCode::BAD_GATEWAY, headers: Default::default(), body: "<html>".into() };
+        assert_eq!(refusal(&html), "the hub refused (502): <html>");
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_place_in_the_path() {
+        assert_eq!(segment("../keys?a=b"), "..%2Fkeys%3Fa%3Db");
+        assert_eq!(segment("erp-orders"), "erp-orders");
+    }
+
+    #[test]
+    fn only_a_url_of_http_or_https_is_a_hub() {
+        for wrong in ["", "127.0.0.1:8080", "ftp://hub", "http://", "/v1"] {
+            assert!(Api::new(wrong, "tsk_x").is_err(), "{wrong}");
+        }
+        assert_eq!(Api::new("https://hub.example/", "tsk_x").unwrap().base(), "https://hub.example");
+        assert!(Api::new("http://hub", "a\nb").is_err());
+    }
+}

@@ -1,0 +1,125 @@
+//! What a hub needs before anybody can use it: a company and a key.
+
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use tillstream_hub::access::{self, NewKey};
+use tillstream_model::{CompanyNo, Time};
+use tillstream_store::state::Company;
+use tillstream_store::{Retention, State};
+
+use crate::config;
+
+/// The first company, by its external id and its name.
+const FIRST_COMPANY: &str = "default";
+/// What the first key is called.
+const FIRST_KEY: &str = "first start";
+/// Mode of the file with the first key: its owner's alone.
+const KEY_FILE_MODE: u32 = 0o600;
+
+/// What a company never wants stored when it says nothing else: card numbers, track data and verification codes of
+/// payments (`contracts/hub-api.md`, `ingest_drop`).
+const NEVER_STORED: [&str; 7] = [
+    "payment_info.payments[].card.number",
+    "payment_info.payments[].card.track_data",
+    "payment_info.payments[].card.track1",
+    "payment_info.payments[].card.track2",
+    "payment_info.payments[].card.cvv",
+    "payment_info.payments[].card.cvc",
+    "payment_info.payments[].card.verification_code",
+];
+
+/// The key that the first start made.
+#[derive(Debug)]
+pub struct FirstKey {
+    /// The key; it is shown once.
+    pub key: String,
+    /// Where commands on the same machine find it.
+    pub file: PathBuf,
+}
+
+/// Makes the first company and a key for everything in it, unless they exist. A company without any key gets one too:
+/// nobody could use it otherwise.
+///
+/// # Errors
+/// When the state or the key file cannot be written.
+pub async fn first_start(state: &dyn State, data: &Path, now: Time) -> anyhow::Result<Option<FirstKey>> {
+    let company = first_company(state).await?;
+    if !state.keys(Some(company.no)).await?.is_empty() {
+        return Ok(None);
+    }
+    let file = config::admin_key_file(data)?;
+    let new = NewKey { company: Some(company.no), name: FIRST_KEY.to_owned(), scopes: vec![access::ALL.to_owned()], expires_at: None };
+    let (key, stored) = new.make(rand::random(), rand::random(), now);
+    write_private(&file, &key).with_context(|| format!("write the first key to {}", file.display()))?;
+    state.create_key(stored).await?;
+    Ok(Some(FirstKey { key, file }))
+}
+
+/// A key of the first company, saved; the text is not kept anywhere.
+///
+/// # Errors
+/// When the state cannot be written.
+pub async fn make_key(state: &dyn State, new: NewKey, now: Time) -> anyhow::Result<String> {
+    let (key, stored) = new.make(rand::random(), rand::random(), now);
+    state.create_key(stored).await?;
+    Ok(key)
+}
+
+/// The first company, made if there is none.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub async fn first_company(state: &dyn State) -> anyhow::Result<Company> {
+    if let Some(company) = oldest(state).await? {
+        return Ok(company);
+    }
+    let never_stored = NEVER_STORED.map(str::to_owned).to_vec();
+    match state.create_company(FIRST_COMPANY, FIRST_COMPANY, Retention::Month, never_stored).await {
+        Ok(company) => Ok(company),
+        // Another process made it in this moment.
+        Err(tillstream_store::state::CreateError::Taken) => {
+            oldest(state).await?.ok_or_else(|| anyhow!("the first company was made and deleted at once; try again"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn oldest(state: &dyn State) -> anyhow::Result<Option<Company>> {
+    let number = |company: &Company| -> CompanyNo { company.no };
+    Ok(state.companies().await?.into_iter().min_by_key(number))
+}
+
+fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut out = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(KEY_FILE_MODE).open(file)?;
+    // A file that is there already keeps its mode when it is opened.
+    out.set_permissions(std::fs::Permissions::from_mode(KEY_FILE_MODE))?;
+    writeln!(out, "{text}")?;
+    out.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tillstream_model::path;
+
+    #[test]
+    fn what_is_never_stored_is_written_as_paths() {
+        for written in NEVER_STORED {
+            assert!(path::Path::parse(written).is_ok(), "{written}");
+        }
+    }
+
+    #[test]
+    fn a_key_file_is_its_owners_alone_even_when_it_was_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("data.admin-key");
+        std::fs::write(&file, "older and longer than the new one").unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        write_private(&file, "tsk_x").unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "tsk_x\n");
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, KEY_FILE_MODE);
+    }
+}

@@ -1,0 +1,46 @@
+//! The command line: what there is, and help for each.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{completions, config, emit, integrations, keys, listen, serve};
+use crate::demo;
+
+const EXAMPLES: &str = "\
+Examples:
+  tillstream demo                                     watch simulated stores flow to three receivers
+  tillstream serve --data ./data                      run a hub; the first start prints a key
+  tillstream listen --create                          show deliveries of a hub on this machine as they come
+  tillstream emit events.ndjson                       send events
+
+Exit codes: 0 done, 1 failed (one line says what and what to do), 2 wrong use.
+Settings may also stand in tillstream.toml and in TILLSTREAM_… variables: see `tillstream config --help`.";
+
+/// Stores' events in, one durable log, signed webhooks out.
+#[derive(Parser, Debug)]
+#[command(name = "tillstream", version, about, after_help = EXAMPLES, max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the binary can do.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Run a hub
+    Serve(serve::Args),
+    /// Watch simulated stores flow through a hub to three receivers
+    Demo(demo::Args),
+    /// Make, list and delete API keys, in the data folder
+    Keys(keys::Args),
+    /// Look at and change the integrations of a running hub
+    Integrations(integrations::Args),
+    /// Send events to a hub: from a file, standard input, or generated
+    Emit(emit::Args),
+    /// Receive deliveries here and show them as they come
+    Listen(listen::Args),
+    /// Print the effective configuration and where each setting comes from
+    Config(config::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}

@@ -1,0 +1,9 @@
+//! One file or folder for each command.
+
+pub mod completions;
+pub mod config;
+pub mod emit;
+pub mod integrations;
+pub mod keys;
+pub mod listen;
+pub mod serve;

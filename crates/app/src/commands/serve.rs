@@ -1,0 +1,83 @@
+//! `tillstream serve`: runs a hub.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::config::{self, Config, ConfigFile, Written};
+use crate::process::Process;
+use crate::shutdown::Asked;
+use crate::{logging, output, server};
+
+const EXAMPLES: &str = "\
+Examples:
+  tillstream serve                                     data in ./data, on http://127.0.0.1:8080
+  tillstream serve --data /var/lib/tillstream --listen 127.0.0.1:9000 --log-format json
+  tillstream serve --listen 0.0.0.0:8080 --behind-proxy --allow-networks lan
+
+The first start makes one company and one key, prints the key and leaves it in <DATA>.admin-key for commands on this
+machine. Every option is also a variable (TILLSTREAM_LISTEN) and a line of tillstream.toml (listen = \"…\").
+Ctrl-C or SIGTERM ends it in good order; a second one at once.";
+
+/// How to serve.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    #[command(flatten)]
+    file: ConfigFile,
+    #[command(flatten)]
+    written: Written,
+}
+
+/// Serves until asked to end.
+///
+/// # Errors
+/// When the configuration cannot be used, the address is taken, or the engine cannot be opened.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = config::load(&args.file, args.written)?;
+    logging::to_stderr(config.log_format, &config.log_level)?;
+    let mut asked = Asked::listen()?;
+    let process = start(&config).await?;
+    greet(&process)?;
+    tracing::info!(address = %process.address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
+    asked.wait().await;
+    tracing::info!("ending: finishing what is under way; once more ends at once");
+    tokio::select! {
+        () = process.stop() => {
+            tracing::info!("ended");
+            Ok(ExitCode::SUCCESS)
+        }
+        () = asked.wait() => Ok(ExitCode::FAILURE),
+    }
+}
+
+async fn start(config: &Config) -> anyhow::Result<Process> {
+    let listener = server::bind(config.listen).await.with_context(|| {
+        format!("cannot listen on {}; choose another address with --listen, or port 0 for a free one", config.listen)
+    })?;
+    Process::start(config, listener).await
+}
+
+fn greet(process: &Process) -> anyhow::Result<()> {
+    let url = process.url();
+    let Some(first) = &process.first_key else {
+        return output::line(format!("Tillstream is at {url}, its API at {url}/docs"));
+    };
+    output::line(format!(
+        "\
+Tillstream is at {url} and has no integrations yet.
+
+  Your key, for everything in the company \"default\". It is not shown again:
+    {key}
+  Commands on this machine find it in {file}
+
+  Next:
+    read the API          {url}/docs
+    see deliveries        tillstream listen --create{loopback}
+    send events           tillstream emit --generate 100
+",
+        key = first.key,
+        file = first.file.display(),
+        loopback = "   (with TILLSTREAM_ALLOW_NETWORKS=127.0.0.0/8 for the hub)",
+    ))
+}

@@ -1,0 +1,122 @@
+//! The configuration as people write it: the same keys as options, variables and in the file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::de::{Deserializer, Error};
+use serde::{Deserialize, Serialize};
+
+use super::LogFormat;
+
+/// The file that is read when it exists and no other is named.
+const DEFAULT_FILE: &str = "tillstream.toml";
+
+/// Which file to read.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigFile {
+    /// Read settings from this file [default: tillstream.toml, if there is one]
+    #[arg(long = "config", value_name = "FILE", env = "TILLSTREAM_CONFIG", hide_env_values = true)]
+    file: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// The file named, or the default one if it exists.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.file.clone().or_else(|| Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.is_file()))
+    }
+}
+
+/// Every setting, all optional.
+#[derive(Args, Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Written {
+    /// Folder for events and state, made when missing [default: data]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+
+    /// Address and port to serve on; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+
+    /// Networks beyond the public internet that deliveries may go to: CIDRs, or `lan` for private ranges
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "list")]
+    pub allow_networks: Option<Vec<String>>,
+
+    /// A proxy in front does TLS: allow listening beyond loopback in clear text
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
+    pub behind_proxy: Option<bool>,
+
+    /// Let `/metrics` answer others than this machine
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
+    pub metrics_public: Option<bool>,
+
+    /// File with the key that seals stored secrets, made at first start [default: <DATA>.master-key]
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master_key_file: Option<PathBuf>,
+
+    /// How log lines are written to standard error [default: text]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+
+    /// Least severe log lines shown, also by part: `info`, `warn,tillstream_hub=debug` [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+
+    /// A PostgreSQL server; this build has the embedded engine only
+    #[arg(long, value_name = "URL", hide = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database: Option<String>,
+}
+
+/// Every key of [`Written`], in the order in which `tillstream config` prints them.
+pub const KEYS: [&str; 9] = [
+    "data",
+    "listen",
+    "allow_networks",
+    "behind_proxy",
+    "metrics_public",
+    "master_key_file",
+    "log_format",
+    "log_level",
+    "database",
+];
+
+/// A list, or one text with commas as variables have it.
+fn list<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<String>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a list of texts, or one text with commas")]
+    enum Spelling {
+        Text(String),
+        List(Vec<String>),
+    }
+    Ok(Some(match Spelling::deserialize(d)? {
+        Spelling::List(list) => list,
+        Spelling::Text(text) => text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(str::to_owned).collect(),
+    }))
+}
+
+/// A boolean, or its text as variables have it.
+fn switch<'de, D: Deserializer<'de>>(d: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "true or false")]
+    enum Spelling {
+        Bool(bool),
+        Text(String),
+    }
+    match Spelling::deserialize(d)? {
+        Spelling::Bool(value) => Ok(Some(value)),
+        Spelling::Text(text) => match text.as_str() {
+            "true" | "1" | "yes" | "on" => Ok(Some(true)),
+            "false" | "0" | "no" | "off" | "" => Ok(Some(false)),
+            other => Err(D::Error::custom(format!("\"{other}\" is neither true nor false"))),
+        },
+    }
+}

@@ -1,0 +1,56 @@
+//! Tillstream: stores' events in, one durable log, signed webhooks out. One binary with everything in it.
+
+mod api_client;
+mod bootstrap;
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod http;
+mod logging;
+mod output;
+mod process;
+mod server;
+mod shutdown;
+mod signature;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+/// A command that was used wrongly, as clap's own errors end.
+const WRONG_USE: u8 = 2;
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            output::complain(&error);
+            if error.is::<config::Wrong>() { ExitCode::from(WRONG_USE) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(dispatch(command))
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => commands::serve::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Keys(args) => commands::keys::run(args).await.map(done),
+        Command::Integrations(args) => commands::integrations::run(args).await.map(done),
+        Command::Emit(args) => commands::emit::run(args).await,
+        Command::Listen(args) => commands::listen::run(args).await.map(done),
+        Command::Config(args) => commands::config::run(args).map(done),
+        Command::Completions(args) => commands::completions::run(&args).map(done),
+    }
+}
+
+fn done(_: ()) -> ExitCode {
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,161 @@
+//! A hub in a process of its own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::api::Api;
+use super::wait::eventually;
+
+/// The real thing.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_tillstream");
+/// What seals secrets in tests.
+pub const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+/// A start on a busy machine, with a log to recover.
+const START_DEADLINE: Duration = Duration::from_secs(30);
+/// Lines of the hub's log that a failed test shows.
+const LOG_LINES_SHOWN: usize = 120;
+
+/// How a hub is set up.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Networks that deliveries may go to.
+    pub allow_networks: Option<&'static str>,
+    /// More variables.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A running hub. Its folder goes away with it, unless the test fails.
+pub struct Hub {
+    /// Where it is; another port after each start.
+    pub url: String,
+    setup: Setup,
+    folder: Option<TempDir>,
+    child: Child,
+    starts: u32,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { allow_networks: Some("127.0.0.0/8"), environment: Vec::new() }
+    }
+}
+
+impl Hub {
+    /// Starts one on a fresh folder and waits until it is ready.
+    pub async fn start(setup: Setup) -> Self {
+        let folder = tempfile::Builder::new().prefix("tillstream-test-").tempdir().expect("a folder");
+        let child = spawn(&setup, folder.path(), 0);
+        let mut hub = Self { url: String::new(), setup, folder: Some(folder), child, starts: 0 };
+        hub.wait_until_ready().await;
+        hub
+    }
+
+    /// Starts it again on the same data; it must have ended.
+    pub async fn restart(&mut self) {
+        self.starts += 1;
+        self.child = spawn(&self.setup, self.folder(), self.starts);
+        self.wait_until_ready().await;
+    }
+
+    /// Ends it without asking, as a crash does.
+    pub fn kill(&mut self) {
+        // It may have ended by itself already; then there is nothing to kill.
+        let _ = self.child.kill();
+        self.child.wait().expect("its end");
+    }
+
+    /// The key that the first start left for this machine.
+    pub fn key(&self) -> String {
+        let file = self.folder().join("data.admin-key");
+        std::fs::read_to_string(file).expect("the first key").trim().to_owned()
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        self.child.wait().expect("its end")
+    }
+
+    /// Whether it has ended, and how.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("its state")
+    }
+
+    /// The folder that has the data folder and the logs in it.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("kept until the end").path()
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let told = stdout_file(self.folder(), self.starts);
+        let url = eventually("the hub says where it is", START_DEADLINE, async || {
+            assert!(self.ended().is_none(), "the hub ended while it started:\n{}", log_tail(self.folder()));
+            url_in(&std::fs::read_to_string(&told).unwrap_or_default())
+        })
+        .await;
+        let api = Api::new(&url, None);
+        eventually("the hub is ready", START_DEADLINE, async || {
+            let answer = api.send(http::Method::GET, "/readyz", &[], Default::default()).await;
+            answer.ok().filter(|a| a.status == 200)
+        })
+        .await;
+        self.url = url;
+    }
+}
+
+impl Drop for Hub {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking()
+            && let Some(folder) = self.folder.take()
+        {
+            let path = folder.keep();
+            eprintln!("the hub's folder is kept: {}\nits log:\n{}", path.display(), log_tail(&path));
+        }
+    }
+}
+
+/// A command of the binary in a clean environment, in this folder.
+pub fn tillstream(folder: &Path) -> Command {
+    let mut command = Command::new(BINARY);
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
+    command.env("TILLSTREAM_MASTER_KEY", MASTER_KEY).current_dir(folder);
+    command
+}
+
+fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
+    let log = File::options().create(true).append(true).open(folder.join("hub.log")).expect("a log file");
+    let told = File::create(stdout_file(folder, start)).expect("a file for what it says");
+    let mut command = tillstream(folder);
+    command.args(["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
+    if let Some(networks) = setup.allow_networks {
+        command.args(["--allow-networks", networks]);
+    }
+    command.envs(setup.environment.iter().cloned());
+    command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts")
+}
+
+fn stdout_file(folder: &Path, start: u32) -> PathBuf {
+    folder.join(format!("stdout-{start}.txt"))
+}
+
+fn url_in(text: &str) -> Option<String> {
+    let start = text.find("http://127.0.0.1:")?;
+    let url = text[start..].split(|c: char| c.is_whitespace() || c == ',').next()?;
+    Some(url.trim_end_matches(['.', '/']).to_owned())
+}
+
+fn log_tail(folder: &Path) -> String {
+    let log = std::fs::read_to_string(folder.join("hub.log")).unwrap_or_default();
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+}

@@ -1,0 +1,19 @@
+//! What the tests stand on: a real hub in a process of its own, a client, a receiver, and waiting without guessing.
+
+pub mod api;
+pub mod cli;
+pub mod events;
+pub mod hub;
+pub mod look;
+pub mod receiver;
+pub mod signature;
+pub mod stage;
+pub mod wait;
+
+pub use api::{Answer, Api};
+pub use cli::{Output, command, run};
+pub use events::{event, order, slug};
+pub use hub::{Hub, Setup};
+pub use receiver::{Delivery, Receiver, Reply};
+pub use stage::Stage;
+pub use wait::{SOON, eventually};

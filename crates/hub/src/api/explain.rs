@@ -1,0 +1,87 @@
+//! `GET /v1/events/{id}/explain`: what became of an event, integration by integration.
+
+mod story;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use tillstream_model::{Event, Seq};
+use tillstream_store::state::Integration;
+use utoipa::ToSchema;
+
+use super::attempts::attempt_view;
+use super::docs::{Denied, Missing, WrongQuery};
+use super::event_view::{EventView, find_event};
+use super::extract::{Caller, Params, Place};
+use super::lane_view::standing;
+use super::paging::Paging;
+use super::rejected::rejected_view;
+use crate::Hub;
+use crate::access::Scope;
+use crate::problem::Result;
+use story::{Facts, Story};
+
+/// Most attempts shown of one event and integration: the newest. While a receiver fails, an event may be probed more often.
+pub const MAX_ATTEMPTS_SHOWN: usize = 100;
+
+/// What became of an event.
+#[derive(Serialize, ToSchema)]
+pub struct Explanation<'a> {
+    /// The event, without its payload.
+    event: EventView<'a>,
+    /// One for each integration, by id.
+    items: Vec<Story>,
+    /// Pass it as `after` to get what follows; null on the last page.
+    #[schema(required = true)]
+    next: Option<String>,
+}
+
+/// Explain an event
+///
+/// For each integration of the company, with the settings in force at the event's position: whether it wanted the event or
+/// which rule said no, every attempt, and what happens next.
+#[utoipa::path(get, path = "/v1/events/{id}/explain", tag = "events",
+    params(("id" = String, Path, description = "The event's id"), Paging),
+    responses((status = 200, description = "What became of it", body = Explanation), Denied, Missing, WrongQuery))]
+pub async fn explain_event(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+    Params(paging): Params<Paging>,
+) -> Result<Response> {
+    let company = caller.company(Scope::EventsRead)?;
+    caller.may(Scope::DeliveriesRead)?;
+    let event = find_event(&hub, company, &id).await?;
+    let limit = paging.limit.get();
+    let mut integrations = hub.state().integrations(company.no, paging.after.as_deref(), limit + 1).await?;
+    let more = integrations.len() > limit;
+    integrations.truncate(limit);
+    let head = hub.log().head(company.no).await?;
+    let mut items = Vec::with_capacity(integrations.len());
+    for integration in &integrations {
+        items.push(story(&hub, integration, &event, head).await?);
+    }
+    let next = integrations.last().filter(|_| more).map(|i| i.settings.id.clone());
+    Ok(Json(Explanation { event: EventView::new(company, &event, false), items, next }).into_response())
+}
+
+async fn story(hub: &Hub, integration: &Integration, event: &Event, head: Seq) -> Result<Story> {
+    let (no, state) = (integration.no, hub.state());
+    let mut attempts = state.attempts_of(no, event.seq).await?;
+    attempts.drain(..attempts.len().saturating_sub(MAX_ATTEMPTS_SHOWN));
+    let facts = Facts {
+        integration,
+        event,
+        then: state.settings_at(no, event.seq).await?,
+        parked: state.parked_of(no, event.seq).await?,
+        rejected: state.rejected_of(no, event.id).await?,
+        standing: standing(hub, integration, head).await?,
+        attempts: &attempts,
+    };
+    let mut story = facts.story();
+    story.rejected = facts.rejected.as_ref().map(rejected_view);
+    let id = &integration.settings.id;
+    story.attempts = attempts.iter().map(|a| attempt_view(id.clone(), a.clone(), Some(event))).collect();
+    Ok(story)
+}

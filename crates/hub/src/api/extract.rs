@@ -1,0 +1,181 @@
+//! What handlers take from a request; whatever is wrong with it becomes a [`Problem`].
+
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::request::Parts;
+use http::{HeaderMap, header};
+use serde::de::DeserializeOwned;
+use tillstream_model::integration::Wrong;
+use tillstream_store::state::Company;
+
+use super::body;
+use crate::Hub;
+use crate::access::{Holder, Scope};
+use crate::problem::{Kind, Problem, Result};
+
+/// By this header an operator's key names the company (its external id).
+pub const COMPANY_HEADER: &str = "tillstream-company";
+
+/// Media types of JSON documents.
+const JSON_TYPES: [&str; 2] = ["application/json", "application/merge-patch+json"];
+
+/// Who asks, and for which company. Taking it answers 401 without a valid key.
+pub struct Caller {
+    holder: Arc<Holder>,
+    company: Option<Arc<Company>>,
+}
+
+impl Caller {
+    /// The company, if the key holds the scope; 403 naming the scope when not.
+    pub fn company(&self, scope: Scope) -> Result<&Arc<Company>> {
+        self.may(scope)?;
+        self.company.as_ref().ok_or_else(|| {
+            Problem::new(Kind::CompanyRequired, "an operator's key names the company in the header Tillstream-Company")
+        })
+    }
+
+    /// Answers 403 unless the key holds the scope.
+    pub fn may(&self, scope: Scope) -> Result<()> {
+        if self.holder.scopes.has(scope) {
+            return Ok(());
+        }
+        Err(Problem::new(Kind::Forbidden, format!("the key lacks the scope {scope}")))
+    }
+
+    /// The company that was named or that the key belongs to; None for an operator who named none.
+    pub fn named_company(&self) -> Option<&Arc<Company>> {
+        self.company.as_ref()
+    }
+
+    /// Who holds the key.
+    pub fn holder(&self) -> &Holder {
+        &self.holder
+    }
+}
+
+impl FromRequestParts<Hub> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self> {
+        let key = bearer(&parts.headers)?;
+        let holder = hub.access().holder(key, hub.now()).await?;
+        let holder = holder.ok_or_else(|| unauthenticated("the key is unknown, deleted or expired"))?;
+        let company = reached(hub, &holder, &parts.headers).await?;
+        Ok(Caller { holder, company })
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str> {
+    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
+    let (scheme, key) = value.and_then(|v| v.split_once(' ')).unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(key.trim());
+    }
+    Err(unauthenticated("send a key: Authorization: Bearer tsk_…"))
+}
+
+fn unauthenticated(detail: &str) -> Problem {
+    Problem::new(Kind::Unauthenticated, detail)
+}
+
+/// The company of the request: the key's own, or the one that an operator names. Any other is as unknown as none.
+async fn reached(hub: &Hub, holder: &Holder, headers: &HeaderMap) -> Result<Option<Arc<Company>>> {
+    let Some(named) = headers.get(COMPANY_HEADER) else { return Ok(holder.company.clone()) };
+    let named = String::from_utf8_lossy(named.as_bytes());
+    let found = match &holder.company {
+        Some(own) => Some(own.clone()).filter(|c| c.external_id == *named),
+        None if holder.scopes.is_operator() => hub.access().company(&named, hub.now()).await?,
+        None => None,
+    };
+    found.map(Some).ok_or_else(|| Problem::not_found("company", &named))
+}
+
+/// Query parameters; unknown and wrong ones are answered with 400.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self> {
+        match Query::<T>::try_from_uri(&parts.uri) {
+            Ok(Query(params)) => Ok(Params(params)),
+            Err(rejection) => Err(wrong_query(&rejection)),
+        }
+    }
+}
+
+fn wrong_query(rejection: &dyn Error) -> Problem {
+    let text = rejection.source().map_or_else(|| rejection.to_string(), ToString::to_string);
+    let (path, message) = text.split_once(": ").unwrap_or(("", &text));
+    Problem::new(Kind::InvalidQuery, text.clone()).at(path, message)
+}
+
+/// A wrong query parameter that only shows when the parameters are looked at together.
+pub fn wrong_param(path: &str, message: &str) -> Problem {
+    Problem::new(Kind::InvalidQuery, format!("{path}: {message}")).at(path, message)
+}
+
+/// Parts of the path.
+pub struct Place<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Place<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        match Path::<T>::from_request_parts(parts, state).await {
+            Ok(Path(place)) => Ok(Place(place)),
+            Err(_) => Err(Problem::new(Kind::NotFound, "there is nothing at this path")),
+        }
+    }
+}
+
+/// A JSON body of at most [`body::MAX_DOCUMENT_BYTES`].
+pub struct Doc<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Doc<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        body::expect_type(&parts.headers, &JSON_TYPES)?;
+        let bytes = body::document(&parts.headers, body).await?;
+        parse(&bytes).map(Doc)
+    }
+}
+
+/// Like [`Doc`], but an empty body stands for the default, whatever its content type.
+pub struct MaybeDoc<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeDoc<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        let bytes = body::document(&parts.headers, body).await?;
+        if bytes.is_empty() {
+            return Ok(MaybeDoc(T::default()));
+        }
+        body::expect_type(&parts.headers, &JSON_TYPES)?;
+        parse(&bytes).map(MaybeDoc)
+    }
+}
+
+/// Text that is no JSON is 400; JSON that doesn't fit is 422.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let doc = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        let path = Some(e.path().to_string()).filter(|p| p != ".").unwrap_or_default();
+        match e.inner().classify() {
+            serde_json::error::Category::Data => Problem::invalid([Wrong::new(path, e.inner().to_string())]),
+            _ => no_json(e.inner()),
+        }
+    })?;
+    reader.end().map_err(|e| no_json(&e))?;
+    Ok(doc)
+}
+
+fn no_json(e: &serde_json::Error) -> Problem {
+    Problem::new(Kind::InvalidBody, format!("the body is no JSON: {e}"))
+}

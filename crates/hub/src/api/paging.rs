@@ -1,0 +1,122 @@
+//! Cursor paging, the same for every list (`contracts/hub-api.md`, first paragraph).
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tillstream_store::Page;
+use utoipa::{IntoParams, ToSchema};
+
+use super::extract::wrong_param;
+use crate::problem::Result;
+
+/// Items of a page when nothing is said.
+pub const DEFAULT_LIMIT: usize = 50;
+/// Most items of a page.
+pub const MAX_LIMIT: usize = 500;
+
+/// Between an engine's cursor and its check; needs no escape in a URL.
+const CHECK_MARK: char = '~';
+const CHECK_BYTES: usize = 4;
+
+/// How many items a page may have: 1 to [`MAX_LIMIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "usize")]
+pub struct Limit(usize);
+
+impl Limit {
+    /// The number.
+    pub fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit(DEFAULT_LIMIT)
+    }
+}
+
+impl TryFrom<usize> for Limit {
+    type Error = String;
+
+    fn try_from(n: usize) -> std::result::Result<Self, String> {
+        if (1..=MAX_LIMIT).contains(&n) { Ok(Limit(n)) } else { Err(format!("{n} is not between 1 and {MAX_LIMIT}")) }
+    }
+}
+
+/// The parameters of a list without filters.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default, deny_unknown_fields)]
+pub struct Paging {
+    /// Where to start: the `next` of the page before.
+    pub after: Option<String>,
+    /// Most items of the page.
+    #[param(value_type = usize, minimum = 1, maximum = 500, default = 50)]
+    pub limit: Limit,
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Listing<T> {
+    /// The items; may be fewer than asked for although more follow.
+    pub items: Vec<T>,
+    /// Pass it as `after` to get what follows; null on the last page.
+    #[schema(required = true)]
+    pub next: Option<String>,
+}
+
+/// The cursor of one list of the state, as callers carry it: the engine's text and a check over it and the list's name.
+/// So what reaches the engine is what it gave out, for this very list.
+pub struct Cursor {
+    list: String,
+}
+
+impl Cursor {
+    /// The cursor of the list with this name, such as `rejected 7`.
+    pub fn of(list: impl Into<String>) -> Self {
+        Cursor { list: list.into() }
+    }
+
+    /// The engine's cursor in what the caller passed as `after`.
+    pub fn open<'a>(&self, after: Option<&'a str>) -> Result<Option<&'a str>> {
+        let Some(after) = after else { return Ok(None) };
+        let engines = after.rsplit_once(CHECK_MARK).filter(|(text, check)| *check == self.check(text));
+        engines.map(|(text, _)| Some(text)).ok_or_else(|| wrong_param("after", "not a place in this list; pass what `next` said"))
+    }
+
+    /// The page as it is shown.
+    pub fn page<T, U>(&self, page: Page<T>, view: impl FnMut(T) -> U) -> Listing<U> {
+        let next = page.next.map(|text| format!("{text}{CHECK_MARK}{}", self.check(&text)));
+        Listing { items: page.items.into_iter().map(view).collect(), next }
+    }
+
+    fn check(&self, text: &str) -> String {
+        let hash = Sha256::new().chain_update(&self.list).chain_update([0]).chain_update(text).finalize();
+        hash[..CHECK_BYTES].iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_between_1_and_500() {
+        assert_eq!(Limit::try_from(1).map(Limit::get), Ok(1));
+        assert_eq!(Limit::try_from(MAX_LIMIT).map(Limit::get), Ok(MAX_LIMIT));
+        assert!(Limit::try_from(0).is_err() && Limit::try_from(MAX_LIMIT + 1).is_err());
+        assert_eq!(Limit::default().get(), DEFAULT_LIMIT);
+    }
+
+    #[test]
+    fn a_cursor_is_only_good_for_the_list_it_came_from() {
+        let (one, other) = (Cursor::of("rejected 1"), Cursor::of("rejected 2"));
+        let next = one.page(Page { items: vec![1], next: Some("17.3".into()) }, |n| n).next.unwrap();
+        assert_eq!(one.open(Some(&next)).unwrap(), Some("17.3"));
+        assert_eq!(one.open(None).unwrap(), None);
+        for wrong in [next.replace('7', "8").as_str(), "17.3", "", "~", "é~"] {
+            assert!(one.open(Some(wrong)).is_err(), "{wrong}");
+        }
+        assert!(other.open(Some(&next)).is_err());
+    }
+}

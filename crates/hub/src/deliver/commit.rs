@@ -1,0 +1,128 @@
+//! Outcomes of a lane on their way to the state.
+
+use std::sync::Arc;
+
+use tillstream_model::lane::queues::Waiting;
+use tillstream_model::lane::{GivenUp, Notice, Outcomes, Reason};
+use tillstream_model::{CompanyNo, Event, IntegrationNo, Time};
+use tillstream_store::Stores;
+use tillstream_store::state::{Attempt, LaneCommit, LogEntry, Parked, Rejected, Totals};
+
+use crate::observe::Meters;
+
+/// Who does what the hub does by itself.
+pub(super) const SYSTEM: &str = "system";
+
+/// Commits outcomes together with the attempts that led to them.
+pub(super) async fn commit(
+    stores: Stores,
+    company: CompanyNo,
+    no: IntegrationNo,
+    outcomes: Outcomes<Arc<Event>>,
+    attempts: Vec<Attempt>,
+    now: Time,
+    meters: Meters,
+) -> tillstream_store::Result<()> {
+    let failures = attempts.iter().filter(|a| a.failure.is_some()).count() as u64;
+    let mut reject = Vec::with_capacity(outcomes.given_up.len());
+    for given_up in outcomes.given_up {
+        match event_of(&stores, company, no, &given_up).await? {
+            Some(event) => reject.push(rejected(given_up, event, now)),
+            None => tracing::error!(integration = no.0, seq = given_up.seq, "a given-up event is not in the log"),
+        }
+    }
+    let expired = reject.iter().filter(|r| r.reason == Reason::Expired.as_str()).count() as u64;
+    let add = Totals { delivered: outcomes.delivered, rejected: reject.len() as u64 - expired, expired, failures };
+    let mut log: Vec<LogEntry> = outcomes.notices.into_iter().map(|n| entry(n, now)).collect();
+    log.extend(outcomes.stop.clone().map(|reason| log_entry("stopped", reason, now)));
+    let commit = LaneCommit {
+        cursor: outcomes.cursor,
+        settled: outcomes.settled,
+        park: outcomes.park.into_iter().map(parked).collect(),
+        unpark: outcomes.unpark,
+        reject,
+        attempts,
+        add,
+        log,
+        stop: outcomes.stop,
+    };
+    stores.state.commit(no, commit).await?;
+    count(&meters, &add);
+    Ok(())
+}
+
+/// A parked row as the lane holds it.
+pub(super) fn waiting(parked: Parked) -> Waiting {
+    Waiting {
+        seq: parked.seq,
+        key: parked.key,
+        accepted_at: parked.accepted_at,
+        attempts: parked.attempts,
+        next_at: parked.next_at,
+        status: parked.last_status,
+        detail: parked.last_error,
+    }
+}
+
+/// An entry for an integration's log by the hub itself.
+pub(super) fn log_entry(action: &str, reason: String, at: Time) -> LogEntry {
+    LogEntry { action: action.into(), reason, actor: SYSTEM.into(), at }
+}
+
+async fn event_of(
+    stores: &Stores,
+    company: CompanyNo,
+    no: IntegrationNo,
+    given_up: &GivenUp<Arc<Event>>,
+) -> tillstream_store::Result<Option<Arc<Event>>> {
+    if let Some(event) = &given_up.payload {
+        return Ok(Some(event.clone()));
+    }
+    if let Some(event) = stores.log.get(company, &[given_up.seq]).await?.pop() {
+        return Ok(Some(event));
+    }
+    Ok(stores.state.parked_of(no, given_up.seq).await?.and_then(|p| p.event))
+}
+
+fn parked(w: Waiting) -> Parked {
+    Parked {
+        seq: w.seq,
+        key: w.key,
+        accepted_at: w.accepted_at,
+        attempts: w.attempts,
+        next_at: w.next_at,
+        last_status: w.status,
+        last_error: w.detail,
+        event: None,
+    }
+}
+
+fn rejected(given_up: GivenUp<Arc<Event>>, event: Arc<Event>, now: Time) -> Rejected {
+    Rejected {
+        event,
+        at: now,
+        reason: given_up.reason.as_str().into(),
+        last_status: given_up.status,
+        detail: given_up.detail,
+        attempts: given_up.attempts,
+    }
+}
+
+fn entry(notice: Notice, now: Time) -> LogEntry {
+    let (action, reason) = match notice {
+        Notice::RetryTriggered(detail) => ("retry_triggered", detail),
+        Notice::CircuitOpened(detail) => ("circuit_opened", format!("only probes until it answers again: {detail}")),
+        Notice::CircuitClosed => ("circuit_closed", "the receiver answers again".into()),
+        Notice::Braked(detail) => ("braked", format!("it refuses nearly everything: {detail}")),
+        Notice::BrakeReleased => ("circuit_closed", "the receiver accepts again, or was told to reject on".into()),
+    };
+    log_entry(action, reason, now)
+}
+
+fn count(meters: &Meters, add: &Totals) {
+    meters.commits.increment(1);
+    meters.delivered.increment(add.delivered);
+    meters.rejected.increment(add.rejected);
+    meters.expired.increment(add.expired);
+    meters.failed_attempts.increment(add.failures);
+}

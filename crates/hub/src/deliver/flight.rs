@@ -1,0 +1,99 @@
+//! One attempt: from a taken event to the end of its exchange.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tillstream_model::lane::{Ended, Sending};
+use tillstream_model::verdict::Verdict;
+use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
+use tillstream_outbound::Pool;
+use tillstream_store::state::{Attempt, Failure, name_hash};
+use tillstream_store::{Clock, Stores};
+
+use super::budget::{Share, Slot};
+use super::http::request::Template;
+use super::http::send::{Exchange, send};
+
+/// What every attempt of a lane needs.
+#[derive(Clone)]
+pub(super) struct Launcher {
+    pub(super) company: CompanyNo,
+    pub(super) no: IntegrationNo,
+    pub(super) stores: Stores,
+    pub(super) clock: Clock,
+    pub(super) pool: Pool,
+    pub(super) share: Share,
+    pub(super) template: Arc<Template>,
+}
+
+/// How an attempt ended.
+pub(super) enum Flight {
+    /// It was made.
+    Made(Box<Made>),
+    /// The event could not be read; it goes back to where it was.
+    Unread(Seq, String),
+    /// The event is not in the log any more.
+    Lost(Seq),
+}
+
+/// An attempt that was made.
+pub(super) struct Made {
+    pub(super) event: Arc<Event>,
+    pub(super) ended: Ended,
+    pub(super) row: Attempt,
+}
+
+/// Makes an attempt. The slot is held until it ends.
+pub(super) async fn fly(launcher: Launcher, sending: Sending<Arc<Event>>, slot: Slot, answered: bool) -> Flight {
+    let seq = sending.seq;
+    let event = match &sending.payload {
+        Some(event) => event.clone(),
+        None => match launcher.fetch(seq).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Flight::Lost(seq),
+            Err(e) => return Flight::Unread(seq, e.to_string()),
+        },
+    };
+    let room = launcher.share.body(event.content.size(), answered).await;
+    let at = (launcher.clock)();
+    let request = launcher.template.request(&event, sending.attempt, at);
+    let deadline = Duration::from_secs(launcher.template.settings().delivery.timeout_seconds.into());
+    let exchange = send(&launcher.pool, request, deadline, at).await;
+    drop((room, slot));
+    Flight::Made(Box::new(made(event, &sending, exchange, at)))
+}
+
+impl Launcher {
+    async fn fetch(&self, seq: Seq) -> tillstream_store::Result<Option<Arc<Event>>> {
+        if let Some(event) = self.stores.log.get(self.company, &[seq]).await?.pop() {
+            return Ok(Some(event));
+        }
+        Ok(self.stores.state.parked_of(self.no, seq).await?.and_then(|p| p.event))
+    }
+}
+
+fn made(event: Arc<Event>, sending: &Sending<Arc<Event>>, exchange: Exchange, at: Time) -> Made {
+    let delivered = exchange.verdict == Verdict::Delivered;
+    let row = Attempt {
+        seq: event.seq,
+        at,
+        number: if sending.probe && !delivered { 0 } else { sending.attempt },
+        elapsed_ms: u32::try_from(exchange.elapsed.as_millis()).unwrap_or(u32::MAX),
+        status: exchange.status,
+        remaining: if delivered { 0 } else { sending.remaining },
+        domain_key: event.content.domain_key(),
+        name_hash: name_hash(&event.content.name),
+        failure: exchange.failure.map(shortened),
+    };
+    let ended = Ended { verdict: exchange.verdict, status: exchange.status, detail: exchange.detail };
+    Made { event, ended, row }
+}
+
+/// Longest description of a failure that is kept, in bytes.
+const MAX_DETAIL: usize = 512;
+
+fn shortened(mut failure: Failure) -> Failure {
+    let end = (0..=MAX_DETAIL.min(failure.detail.len())).rev().find(|&i| failure.detail.is_char_boundary(i));
+    failure.detail.truncate(end.unwrap_or(0));
+    failure
+}

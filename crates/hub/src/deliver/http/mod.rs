@@ -1,0 +1,4 @@
+//! The HTTP target: one `POST` per event.
+
+pub(super) mod request;
+pub(super) mod send;

@@ -1,0 +1,304 @@
+//! Which lanes could want an event, and where each lane stands. Decides who is woken; carries no events.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tillstream_model::catalogue::is_operational;
+use tillstream_model::integration::Settings;
+use tillstream_model::lane::Memory;
+use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq};
+
+use super::handle::Handle;
+
+/// All companies' routes.
+#[derive(Default)]
+pub(super) struct Routes(Mutex<HashMap<CompanyNo, Arc<Company>>>);
+
+/// One company's routes.
+#[derive(Default)]
+pub(super) struct Company(Mutex<Table>);
+
+#[derive(Default)]
+struct Table {
+    /// Every event up to here was shown to every lane.
+    routed: Seq,
+    lanes: HashMap<IntegrationNo, Entry>,
+    index: Index,
+}
+
+struct Entry {
+    settings: Arc<Settings>,
+    place: Place,
+}
+
+/// Where a lane stands.
+enum Place {
+    /// It runs and reads the log by itself.
+    Reading(Arc<Handle>),
+    /// It runs and has read everything; `wanted` is the first event since then that it could want.
+    AtHead { handle: Arc<Handle>, read_to: Seq, wanted: Option<Seq> },
+    /// No task; everything up to `read_to` is settled.
+    Asleep(Sleeper),
+}
+
+/// A lane without a task.
+pub(super) struct Sleeper {
+    read_to: Seq,
+    saved: Seq,
+    memory: Option<Box<Memory>>,
+}
+
+/// A lane that is to start.
+pub(super) struct Waking {
+    pub(super) no: IntegrationNo,
+    pub(super) settings: Arc<Settings>,
+    pub(super) handle: Arc<Handle>,
+    /// It has settled everything up to here; None: as saved.
+    pub(super) from: Option<Seq>,
+    pub(super) memory: Option<Box<Memory>>,
+}
+
+/// Names and entities to the lanes that select them.
+#[derive(Default)]
+struct Index {
+    everything: BTreeSet<IntegrationNo>,
+    selected: HashMap<Box<str>, BTreeSet<IntegrationNo>>,
+}
+
+impl Index {
+    fn add(&mut self, no: IntegrationNo, settings: &Settings) {
+        let events = &settings.events;
+        if events.entities.is_empty() && events.names.is_empty() {
+            self.everything.insert(no);
+        }
+        for word in events.entities.iter().chain(&events.names) {
+            self.selected.entry(word.as_str().into()).or_default().insert(no);
+        }
+    }
+
+    fn remove(&mut self, no: IntegrationNo) {
+        self.everything.remove(&no);
+        self.selected.retain(|_, lanes| {
+            lanes.remove(&no);
+            !lanes.is_empty()
+        });
+    }
+
+    fn lanes(&self, event: &Event) -> impl Iterator<Item = IntegrationNo> + '_ {
+        let content = &event.content;
+        let unnamed = (!is_operational(&content.name)).then_some(&self.everything);
+        let words = [self.selected.get(content.entity()), self.selected.get(&*content.name)];
+        unnamed.into_iter().chain(words.into_iter().flatten()).flatten().copied()
+    }
+}
+
+impl Routes {
+    /// The company's routes; made when they are asked for first.
+    pub(super) fn company(&self, no: CompanyNo) -> Arc<Company> {
+        self.lock().entry(no).or_default().clone()
+    }
+
+    /// Every company's routes.
+    pub(super) fn all(&self) -> Vec<(CompanyNo, Arc<Company>)> {
+        self.lock().iter().map(|(no, c)| (*no, c.clone())).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CompanyNo, Arc<Company>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Company {
+    /// Everything up to here is in the past: lanes that are behind read it by themselves.
+    pub(super) fn start_at(&self, head: Seq) {
+        let mut table = self.lock();
+        table.routed = table.routed.max(head);
+    }
+
+    /// Up to where events were shown to the lanes.
+    pub(super) fn routed(&self) -> Seq {
+        self.lock().routed
+    }
+
+    /// Shows events to the lanes: wakes those that wait at the head, and returns the sleepers that are to start.
+    pub(super) fn route(&self, events: &[Arc<Event>]) -> Vec<Waking> {
+        let mut table = self.lock();
+        let table = &mut *table;
+        let mut waking = Vec::new();
+        for event in events.iter().filter(|e| e.seq > table.routed) {
+            for no in table.index.lanes(event) {
+                if let Some(entry) = table.lanes.get_mut(&no) {
+                    waking.extend(entry.show(no, event));
+                }
+            }
+        }
+        table.routed = events.last().map_or(table.routed, |e| table.routed.max(e.seq));
+        waking
+    }
+
+    /// Adds a lane that sleeps with everything up to `read_to` settled and saved.
+    pub(super) fn add_asleep(&self, no: IntegrationNo, settings: Arc<Settings>, read_to: Seq) {
+        let place = Place::Asleep(Sleeper { read_to, saved: read_to, memory: None });
+        self.lock().insert(no, Entry { settings, place });
+    }
+
+    /// Adds a lane that starts now.
+    pub(super) fn add_reading(&self, no: IntegrationNo, settings: Arc<Settings>) -> Waking {
+        let handle = Handle::new();
+        let entry = Entry { settings: settings.clone(), place: Place::Reading(handle.clone()) };
+        self.lock().insert(no, entry);
+        Waking { no, settings, handle, from: None, memory: None }
+    }
+
+    /// New settings for a lane; false when there is none.
+    pub(super) fn update(&self, no: IntegrationNo, settings: Arc<Settings>) -> bool {
+        let mut table = self.lock();
+        let Some(entry) = table.lanes.get_mut(&no) else { return false };
+        entry.settings = settings.clone();
+        table.index.remove(no);
+        table.index.add(no, &settings);
+        true
+    }
+
+    /// The lane's handle; what to start when it sleeps. None: there is no such lane.
+    pub(super) fn awake(&self, no: IntegrationNo) -> Option<Result<Arc<Handle>, Waking>> {
+        let mut table = self.lock();
+        let entry = table.lanes.get_mut(&no)?;
+        match entry.handle() {
+            Some(handle) => Some(Ok(handle)),
+            None => entry.wake(no).map(Err),
+        }
+    }
+
+    /// Takes a lane out; its handle, if it runs.
+    pub(super) fn remove(&self, no: IntegrationNo) -> Option<Arc<Handle>> {
+        let mut table = self.lock();
+        table.index.remove(no);
+        table.lanes.remove(&no).and_then(|e| e.handle())
+    }
+
+    /// Takes a lane out, if it still runs under this handle.
+    pub(super) fn remove_if(&self, no: IntegrationNo, handle: &Arc<Handle>) {
+        let mut table = self.lock();
+        let same = table.lanes.get(&no).and_then(Entry::handle).is_some_and(|h| Arc::ptr_eq(&h, handle));
+        if same {
+            table.index.remove(no);
+            table.lanes.remove(&no);
+        }
+    }
+
+    /// A lane has read up to `read_to`: whether that is all there is, so that it is woken when more comes.
+    pub(super) fn at_head(&self, no: IntegrationNo, handle: &Arc<Handle>, read_to: Seq) -> bool {
+        let mut table = self.lock();
+        let routed = table.routed;
+        match table.lanes.get_mut(&no) {
+            Some(entry) if read_to >= routed => {
+                entry.place = Place::AtHead { handle: handle.clone(), read_to, wanted: None };
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// For a lane at the head: the first event since then that it could want. It reads by itself again.
+    pub(super) fn take_wanted(&self, no: IntegrationNo) -> Option<Seq> {
+        let mut table = self.lock();
+        let entry = table.lanes.get_mut(&no)?;
+        let Place::AtHead { handle, wanted: Some(seq), .. } = &entry.place else { return None };
+        let seq = *seq;
+        entry.place = Place::Reading(handle.clone());
+        Some(seq)
+    }
+
+    /// A lane at the head wants to end its task: whether it may. It may not when an event came in between.
+    pub(super) fn fall_asleep(&self, no: IntegrationNo, saved: Seq, memory: Option<Memory>) -> bool {
+        let mut table = self.lock();
+        let Some(entry) = table.lanes.get_mut(&no) else { return true };
+        match entry.place {
+            Place::AtHead { read_to, wanted: None, .. } => {
+                entry.place = Place::Asleep(Sleeper { read_to, saved, memory: memory.map(Box::new) });
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sleepers whose saved cursor is behind, with the position that may be saved; they count as saved from now on.
+    pub(super) fn unsaved_sleepers(&self) -> Vec<(IntegrationNo, Seq)> {
+        let mut table = self.lock();
+        let routed = table.routed;
+        let mut list = Vec::new();
+        for (no, entry) in &mut table.lanes {
+            if let Place::Asleep(s) = &mut entry.place {
+                s.read_to = s.read_to.max(routed);
+                if s.saved < s.read_to {
+                    s.saved = s.read_to;
+                    list.push((*no, s.read_to));
+                }
+            }
+        }
+        list
+    }
+
+    /// Handles of all lanes that run.
+    pub(super) fn handles(&self) -> Vec<Arc<Handle>> {
+        self.lock().lanes.values().filter_map(Entry::handle).collect()
+    }
+
+    /// The lane's handle, or up to where a sleeper has settled everything.
+    pub(super) fn look(&self, no: IntegrationNo) -> Option<Result<Arc<Handle>, Seq>> {
+        let table = self.lock();
+        let entry = table.lanes.get(&no)?;
+        Some(match &entry.place {
+            Place::Asleep(s) => Err(s.read_to.max(table.routed)),
+            Place::Reading(handle) | Place::AtHead { handle, .. } => Ok(handle.clone()),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn insert(&mut self, no: IntegrationNo, entry: Entry) {
+        self.index.remove(no);
+        self.index.add(no, &entry.settings);
+        self.lanes.insert(no, entry);
+    }
+}
+
+impl Entry {
+    fn show(&mut self, no: IntegrationNo, event: &Event) -> Option<Waking> {
+        if !self.settings.availability.of(event.content.site.as_deref()) {
+            return None;
+        }
+        match &mut self.place {
+            Place::AtHead { handle, read_to, wanted } if event.seq > *read_to && wanted.is_none() => {
+                *wanted = Some(event.seq);
+                handle.ring();
+                None
+            }
+            Place::Asleep(s) if event.seq > s.read_to => {
+                s.read_to = event.seq - 1;
+                self.wake(no)
+            }
+            _ => None,
+        }
+    }
+
+    fn wake(&mut self, no: IntegrationNo) -> Option<Waking> {
+        let Place::Asleep(sleeper) = &mut self.place else { return None };
+        let (from, memory) = (Some(sleeper.read_to), sleeper.memory.take());
+        let handle = Handle::new();
+        self.place = Place::Reading(handle.clone());
+        Some(Waking { no, settings: self.settings.clone(), handle, from, memory })
+    }
+
+    fn handle(&self) -> Option<Arc<Handle>> {
+        match &self.place {
+            Place::Reading(handle) | Place::AtHead { handle, .. } => Some(handle.clone()),
+            Place::Asleep(_) => None,
+        }
+    }
+}

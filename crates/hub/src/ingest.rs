@@ -1,0 +1,159 @@
+//! The only door to the log.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use tillstream_model::incoming::{self, Drop, Unreadable};
+use tillstream_model::path::Path;
+use tillstream_model::{CompanyNo, Content, EventId, Seq};
+use tillstream_store::state::Company;
+use tillstream_store::{Append, AppendError, Appended, Log};
+use tokio::time::Instant;
+
+use crate::observe::Meters;
+
+pub use tillstream_model::incoming::Body as BodyKind;
+
+/// Takes events in and answers after they are durable.
+pub struct Ingest {
+    log: Arc<dyn Log>,
+    meters: Meters,
+    drops: RwLock<HashMap<CompanyNo, Arc<Dropped>>>,
+}
+
+/// A company's `ingest_drop`, parsed.
+struct Dropped {
+    written: Vec<String>,
+    drop: Drop,
+}
+
+/// What became of a body, event by event.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// In the log.
+    pub accepted: Vec<Accepted>,
+    /// Not in the log, and why.
+    pub rejected: Vec<Refused>,
+}
+
+/// An event that is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its place in the request.
+    pub index: usize,
+    /// Its id.
+    pub id: EventId,
+    /// Its position.
+    pub seq: Seq,
+    /// It was in the log already, under the same idempotency id.
+    pub duplicate: bool,
+}
+
+/// An event that is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Its place in the request.
+    pub index: usize,
+    /// `invalid-event`, `event-too-large`, `name-reserved` or `idempotency-conflict`.
+    pub slug: &'static str,
+    /// What is wrong.
+    pub detail: String,
+    /// The field, when it is about one.
+    pub path: Option<String>,
+}
+
+/// Why nothing of a body was taken.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The body can't be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The log takes nothing now; the whole request may be repeated.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl Ingest {
+    /// A door to this log.
+    pub fn new(log: Arc<dyn Log>, meters: Meters) -> Self {
+        Self { log, meters, drops: RwLock::default() }
+    }
+
+    /// Reads a body that is already unpacked and appends its events. Events of one body keep their order; what is wrong
+    /// with one of them does not touch the others.
+    pub async fn accept(&self, company: &Company, body: Bytes, kind: BodyKind) -> Result<Report, IngestError> {
+        let started = Instant::now();
+        let dropped = self.dropped(company);
+        let mut report = Report::default();
+        let mut indices = Vec::new();
+        let mut events = Vec::new();
+        for (index, read) in incoming::read(&body, kind, &dropped.drop)?.into_iter().enumerate() {
+            match read {
+                Ok(content) => {
+                    indices.push(index);
+                    events.push(content);
+                }
+                Err(r) => report.rejected.push(Refused { index, slug: r.slug, detail: r.detail, path: r.path }),
+            }
+        }
+        drop(body);
+        if !events.is_empty() {
+            self.append(company, events, &indices, &mut report).await?;
+            self.meters.append_seconds.record(started.elapsed());
+        }
+        self.count(&report);
+        Ok(report)
+    }
+
+    async fn append(
+        &self,
+        company: &Company,
+        events: Vec<Content>,
+        indices: &[usize],
+        report: &mut Report,
+    ) -> Result<(), AppendError> {
+        let append = Append { company: company.no, retention: company.retention, events };
+        for (appended, &index) in self.log.append(append).await?.into_iter().zip(indices) {
+            match appended {
+                Appended::New { seq, id } => report.accepted.push(Accepted { index, id, seq, duplicate: false }),
+                Appended::Duplicate { seq, id } => report.accepted.push(Accepted { index, id, seq, duplicate: true }),
+                Appended::Conflict => report.rejected.push(Refused {
+                    index,
+                    slug: "idempotency-conflict",
+                    detail: "another event was accepted under this id in the last 7 days".into(),
+                    path: Some("id".into()),
+                }),
+            }
+        }
+        report.rejected.sort_by_key(|r| r.index);
+        Ok(())
+    }
+
+    fn dropped(&self, company: &Company) -> Arc<Dropped> {
+        let known = self.drops.read().unwrap_or_else(PoisonError::into_inner).get(&company.no).cloned();
+        match known {
+            Some(dropped) if dropped.written == company.ingest_drop => dropped,
+            _ => self.parse_drop(company),
+        }
+    }
+
+    fn parse_drop(&self, company: &Company) -> Arc<Dropped> {
+        // Paths are checked when a company is saved, so none is left out here.
+        let paths = company.ingest_drop.iter().filter_map(|p| Path::parse(p).ok()).collect();
+        let dropped = Arc::new(Dropped { written: company.ingest_drop.clone(), drop: Drop(paths) });
+        self.drops.write().unwrap_or_else(PoisonError::into_inner).insert(company.no, dropped.clone());
+        dropped
+    }
+
+    fn count(&self, report: &Report) {
+        let duplicates = report.accepted.iter().filter(|a| a.duplicate).count() as u64;
+        self.meters.events_accepted.increment(report.accepted.len() as u64 - duplicates);
+        if duplicates > 0 {
+            self.meters.events_duplicate.increment(duplicates);
+        }
+        if !report.rejected.is_empty() {
+            self.meters.events_refused.increment(report.rejected.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Everything durable, and the only SQL.
+//!
+//! Two traits, [`Log`] and [`State`], each with its contract in prose, and one contract suite ([`suite`]) that every
+//! engine runs. Nothing assumes a transaction over both: appending is idempotent by itself and everything made from
+//! events is a cursor over them.
+
+pub mod bell;
+pub mod log;
+pub mod page;
+pub mod seal;
+pub mod sqlite;
+pub mod state;
+pub mod suite;
+
+use std::sync::Arc;
+
+pub use bell::Bell;
+pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
+pub use page::Page;
+pub use seal::{MasterKey, Sealer};
+pub use state::State;
+
+/// The two halves of an engine, as the hub holds them.
+#[derive(Clone)]
+pub struct Stores {
+    /// The events.
+    pub log: Arc<dyn Log>,
+    /// Everything else.
+    pub state: Arc<dyn State>,
+}
+
+/// What went wrong below: an I/O error, a broken file, a lost server. Carries what was tried.
+#[derive(Debug, thiserror::Error)]
+#[error("{tried}: {cause}")]
+pub struct StoreError {
+    /// What was being done, such as `read events of company 7 after 12`.
+    pub tried: String,
+    /// What the engine said.
+    pub cause: String,
+}
+
+/// The result of a store call.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// Tells the time; engines get one so that tests can set it.
+pub type Clock = Arc<dyn Fn() -> tillstream_model::Time + Send + Sync>;

@@ -1,0 +1,17 @@
+//! Pages of lists.
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// At most as many as were asked for; may be fewer although more follow, when a filter looked at its fill.
+    pub items: Vec<T>,
+    /// Where the next page starts; None after the last one. Opaque to callers.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Applies a function to each item.
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
+        Page { items: self.items.into_iter().map(f).collect(), next: self.next }
+    }
+}

@@ -1,0 +1,62 @@
+//! Events as rows.
+
+use rusqlite::{Connection, Row, params};
+use serde_json::value::RawValue;
+use tillstream_model::{Content, Event, EventId, Time};
+
+use super::segments::{company_of, pos, seq_of};
+
+/// The columns that [`event`] reads, in its order.
+pub(super) const COLUMNS: &str =
+    "pos, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data";
+
+/// Writes an event.
+pub(super) fn insert(conn: &Connection, event: &Event) -> rusqlite::Result<()> {
+    let c = &event.content;
+    conn.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+        pos(event.company, event.seq),
+        event.accepted_at.millis(),
+        random_of(event.id),
+        &c.name,
+        c.site.as_deref(),
+        c.terminal.as_deref(),
+        c.entity_id.as_deref(),
+        c.occurred_at.map(Time::millis),
+        c.business_date.as_deref(),
+        c.caller_id.as_deref(),
+        c.correlation.as_deref().map(RawValue::get),
+        c.data.get(),
+    ])?;
+    Ok(())
+}
+
+/// Reads an event.
+pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
+    let pos: i64 = row.get(0)?;
+    let accepted_at = Time::from_millis(row.get(1)?);
+    let content = Content {
+        name: row.get(3)?,
+        site: row.get(4)?,
+        terminal: row.get(5)?,
+        entity_id: row.get(6)?,
+        occurred_at: row.get::<_, Option<i64>>(7)?.map(Time::from_millis),
+        business_date: row.get(8)?,
+        caller_id: row.get(9)?,
+        correlation: row.get::<_, Option<String>>(10)?.map(|text| raw(10, text)).transpose()?,
+        data: raw(11, row.get(11)?)?,
+    };
+    let id = EventId::new(accepted_at, row.get(2)?);
+    Ok(Event { company: company_of(pos), seq: seq_of(pos), id, accepted_at, content })
+}
+
+/// The part of an id that is stored; its time is the row's.
+pub(super) fn random_of(id: EventId) -> [u8; 10] {
+    let mut random = [0; 10];
+    random.copy_from_slice(&id.as_bytes()[6..]);
+    random
+}
+
+fn raw(column: usize, text: String) -> rusqlite::Result<Box<RawValue>> {
+    RawValue::from_string(text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, e.into()))
+}

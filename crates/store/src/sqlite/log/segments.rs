@@ -1,0 +1,185 @@
+//! Segments: one file for each retention class and UTC day of acceptance.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tillstream_model::time::DAY_MS;
+use tillstream_model::{CompanyNo, Seq, Time};
+
+use crate::Retention;
+use crate::sqlite::conn::{Schema, make_folder};
+use crate::sqlite::pool::Cause;
+
+/// Bits of a row's key that hold the seq; the company's number is above them.
+const SEQ_BITS: u32 = 40;
+/// Bytes of a page: seven events of 1 KB and what the tree needs.
+const PAGE_BYTES: u32 = 8_192;
+
+/// The schema of a segment.
+pub(super) const SCHEMA: Schema = Schema {
+    what: "this log segment",
+    page_bytes: PAGE_BYTES,
+    synced: true,
+    cache_kib: 8 << 10,
+    migrations: &[include_str!("../schema/log_1.sql")],
+};
+
+/// The key of a position's row.
+pub(super) fn pos(company: CompanyNo, seq: Seq) -> i64 {
+    i64::from(company.0) << SEQ_BITS | seq.min((1 << SEQ_BITS) - 1) as i64
+}
+
+/// The seq in a row's key.
+pub(super) fn seq_of(pos: i64) -> Seq {
+    pos as u64 & ((1 << SEQ_BITS) - 1)
+}
+
+/// The company in a row's key.
+pub(super) fn company_of(pos: i64) -> CompanyNo {
+    CompanyNo((pos >> SEQ_BITS) as u32)
+}
+
+/// Names a segment. Orders by day.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct SegmentId {
+    /// Days since the Unix epoch.
+    pub(super) day: i64,
+    /// How long it is kept.
+    pub(super) class: Retention,
+}
+
+impl SegmentId {
+    /// `30d/2026-11-21`.
+    pub(super) fn name(self) -> String {
+        format!("{}d/{}", self.class.days(), day_name(self.day))
+    }
+
+    /// Reads a name.
+    pub(super) fn parse(name: &str) -> Option<Self> {
+        let (class, day) = name.split_once("d/")?;
+        Some(Self { day: parse_day(day)?, class: Retention::from_days(class.parse().ok()?)? })
+    }
+
+    /// Where its file is.
+    pub(super) fn path(self, folder: &Path) -> PathBuf {
+        folder.join(format!("{}.db", self.name()))
+    }
+
+    /// Whether even its last event is older than its retention.
+    pub(super) fn is_due(self, now: Time) -> bool {
+        now.millis() >= (self.day + 1 + self.class.days()) * DAY_MS
+    }
+}
+
+/// `2026-11-21`, the name of a day's file.
+pub(in crate::sqlite) fn day_name(day: i64) -> String {
+    Time::from_millis(day * DAY_MS).to_string().chars().take("2026-11-21".len()).collect()
+}
+
+/// Reads [`day_name`].
+pub(in crate::sqlite) fn parse_day(name: &str) -> Option<i64> {
+    format!("{name}T00:00:00Z").parse().ok().map(Time::day)
+}
+
+/// A company's part of a segment: seqs of other segments may lie between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The segment.
+    pub(super) segment: SegmentId,
+    /// The company's first seq in it.
+    pub(super) first: Seq,
+    /// The company's last seq in it.
+    pub(super) last: Seq,
+}
+
+/// Which segments there are, and whether the directory lists their spans.
+pub(super) struct Catalog {
+    /// The folder of the log.
+    pub(super) folder: PathBuf,
+    listed: Mutex<BTreeMap<SegmentId, bool>>,
+}
+
+impl Catalog {
+    /// Looks into the folder; `listed` tells which segments the directory lists.
+    pub(super) fn open(folder: &Path, listed: &[SegmentId]) -> Result<Self, Cause> {
+        let mut found = BTreeMap::new();
+        for class in Retention::ALL {
+            let sub = folder.join(format!("{}d", class.days()));
+            make_folder(&sub)?;
+            for entry in std::fs::read_dir(&sub)? {
+                let name = entry?.file_name();
+                let day = name.to_str().and_then(|n| n.strip_suffix(".db")).and_then(parse_day);
+                if let Some(id) = day.map(|day| SegmentId { day, class }) {
+                    found.insert(id, listed.contains(&id));
+                }
+            }
+        }
+        Ok(Self { folder: folder.to_owned(), listed: Mutex::new(found) })
+    }
+
+    /// Where a segment's file is.
+    pub(super) fn path(&self, id: SegmentId) -> PathBuf {
+        id.path(&self.folder)
+    }
+
+    /// All segments, oldest first.
+    pub(super) fn all(&self) -> Vec<SegmentId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// The segments that the directory does not list, oldest first.
+    pub(super) fn unlisted(&self) -> Vec<SegmentId> {
+        self.lock().iter().filter(|(_, listed)| !**listed).map(|(id, _)| *id).collect()
+    }
+
+    /// Whether there is such a segment: None, or whether the directory lists it.
+    pub(super) fn get(&self, id: SegmentId) -> Option<bool> {
+        self.lock().get(&id).copied()
+    }
+
+    /// Adds a segment or notes whether the directory lists it.
+    pub(super) fn set(&self, id: SegmentId, listed: bool) {
+        self.lock().insert(id, listed);
+    }
+
+    /// Forgets a segment.
+    pub(super) fn remove(&self, id: SegmentId) {
+        self.lock().remove(&id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SegmentId, bool>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_key_holds_company_and_seq_and_sorts_by_them() {
+        let top = pos(CompanyNo(CompanyNo::LIMIT - 1), (1 << SEQ_BITS) - 1);
+        assert_eq!(top, i64::MAX);
+        assert_eq!((company_of(top), seq_of(top)), (CompanyNo(CompanyNo::LIMIT - 1), (1 << SEQ_BITS) - 1));
+        assert!(pos(CompanyNo(1), u64::MAX) < pos(CompanyNo(2), 0));
+    }
+
+    #[test]
+    fn a_segment_reads_back_from_its_name_and_other_names_are_none() {
+        let id = SegmentId { day: 20_413, class: Retention::Month };
+        assert_eq!(id.name(), "30d/2025-11-21");
+        assert_eq!(SegmentId::parse(&id.name()), Some(id));
+        for wrong in ["", "30d", "31d/2025-11-21", "30d/2025-11-31", "30d/../../etc", "x/2025-11-21"] {
+            assert_eq!(SegmentId::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_segment_is_due_when_its_last_moment_is_older_than_its_retention() {
+        let id = SegmentId { day: 100, class: Retention::Week };
+        let end = Time::from_millis(108 * DAY_MS);
+        assert!(id.is_due(end));
+        assert!(!id.is_due(Time::from_millis(end.millis() - 1)));
+    }
+}

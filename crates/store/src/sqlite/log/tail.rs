@@ -1,0 +1,163 @@
+//! The newest events in memory, within one budget for all companies, and what is known of each company's log.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tillstream_model::{CompanyNo, Event, Seq};
+
+use super::directory::Summary;
+use crate::ReadLimit;
+
+/// Answers those who are up to date without a disk and without another thread.
+pub(super) struct Tail {
+    most_bytes: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    companies: HashMap<CompanyNo, Company>,
+    /// Companies of the events in memory, oldest event first.
+    order: VecDeque<CompanyNo>,
+    bytes: usize,
+}
+
+#[derive(Default)]
+struct Company {
+    summary: Summary,
+    /// The last events, without a hole up to the head.
+    events: VecDeque<Arc<Event>>,
+}
+
+impl Tail {
+    /// Keeps at most this many bytes of events ([`tillstream_model::Content::size`]).
+    pub(super) fn new(most_bytes: usize) -> Self {
+        Self { most_bytes, inner: Mutex::default() }
+    }
+
+    /// What is known of a company; None until somebody looked at the disk.
+    pub(super) fn summary(&self, company: CompanyNo) -> Option<Summary> {
+        self.lock().companies.get(&company).map(|c| c.summary)
+    }
+
+    /// Notes what the disk says of a company, unless it is known already: then it may have moved on.
+    pub(super) fn learn(&self, company: CompanyNo, summary: Summary) -> Summary {
+        let mut inner = self.lock();
+        inner.companies.entry(company).or_insert_with(|| Company { summary, events: VecDeque::new() }).summary
+    }
+
+    /// Adds committed events; each company's are in order.
+    pub(super) fn publish(&self, events: Vec<Arc<Event>>) {
+        let inner = &mut *self.lock();
+        for event in events {
+            let company = inner.companies.entry(event.company).or_default();
+            company.summary.head = event.seq;
+            company.summary.head_at = event.accepted_at;
+            inner.bytes += event.content.size();
+            inner.order.push_back(event.company);
+            company.events.push_back(event);
+        }
+        while inner.bytes > self.most_bytes && inner.evict() {}
+    }
+
+    /// Notes that everything up to `floor` is gone from disk.
+    pub(super) fn dropped(&self, company: CompanyNo, floor: Seq) {
+        if let Some(company) = self.lock().companies.get_mut(&company) {
+            company.summary.floor = company.summary.floor.max(floor);
+        }
+    }
+
+    /// The events after a position; None when the disk has to be asked.
+    pub(super) fn read(&self, company: CompanyNo, after: Seq, limit: ReadLimit) -> Option<Vec<Arc<Event>>> {
+        let inner = self.lock();
+        let company = inner.companies.get(&company)?;
+        if after >= company.summary.head {
+            return Some(Vec::new());
+        }
+        let first = company.events.front()?.seq;
+        let skip = (after + 1).checked_sub(first)? as usize;
+        let mut bytes = 0;
+        let fits = |event: &&Arc<Event>| {
+            let fits = bytes == 0 || bytes < limit.bytes;
+            bytes += event.content.size();
+            fits
+        };
+        Some(company.events.range(skip..).take(limit.events.max(1)).take_while(fits).cloned().collect())
+    }
+
+    /// The event at a position, if it is in memory.
+    pub(super) fn get(&self, company: CompanyNo, seq: Seq) -> Option<Arc<Event>> {
+        let inner = self.lock();
+        let events = &inner.companies.get(&company)?.events;
+        let at = seq.checked_sub(events.front()?.seq)?;
+        events.get(at as usize).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// Forgets the oldest event; whether there was one.
+    fn evict(&mut self) -> bool {
+        let Some(company) = self.order.pop_front().and_then(|no| self.companies.get_mut(&no)) else { return false };
+        if let Some(event) = company.events.pop_front() {
+            self.bytes -= event.content.size();
+        }
+        if company.events.is_empty() {
+            company.events = VecDeque::new();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::content;
+    use tillstream_model::{EventId, Time};
+
+    const A: CompanyNo = CompanyNo(1);
+    const B: CompanyNo = CompanyNo(2);
+
+    fn event(company: CompanyNo, seq: Seq) -> Arc<Event> {
+        let at = Time::from_millis(1);
+        Arc::new(Event { company, seq, id: EventId::new(at, [1; 10]), accepted_at: at, content: content("order.saved", "x") })
+    }
+
+    fn seqs(tail: &Tail, company: CompanyNo, after: Seq) -> Option<Vec<Seq>> {
+        let limit = ReadLimit { events: 100, bytes: usize::MAX };
+        tail.read(company, after, limit).map(|list| list.iter().map(|e| e.seq).collect())
+    }
+
+    #[test]
+    fn the_oldest_events_of_all_companies_go_when_the_budget_is_used_up() {
+        let tail = Tail::new(3 * event(A, 1).content.size());
+        tail.publish(vec![event(A, 1), event(B, 1), event(A, 2)]);
+        assert_eq!(seqs(&tail, A, 0), Some(vec![1, 2]));
+        tail.publish(vec![event(A, 3)]);
+        assert_eq!(seqs(&tail, A, 0), None, "the first is on disk only");
+        assert_eq!(seqs(&tail, A, 1), Some(vec![2, 3]));
+        tail.publish(vec![event(A, 4)]);
+        assert_eq!(seqs(&tail, B, 0), None);
+        assert_eq!(seqs(&tail, B, 1), Some(vec![]), "nothing can be there");
+    }
+
+    #[test]
+    fn what_the_disk_said_never_takes_a_head_back() {
+        let tail = Tail::new(1 << 20);
+        tail.publish(vec![event(A, 5)]);
+        assert_eq!(tail.learn(A, Summary { head: 4, ..Summary::default() }).head, 5);
+        assert_eq!(tail.summary(B), None);
+        assert_eq!(tail.learn(B, Summary { head: 4, ..Summary::default() }).head, 4);
+    }
+
+    #[test]
+    fn a_single_event_over_the_budget_is_not_kept() {
+        let tail = Tail::new(1);
+        tail.publish(vec![event(A, 1)]);
+        assert!(tail.get(A, 1).is_none());
+        assert_eq!(tail.summary(A).map(|s| s.head), Some(1));
+    }
+}

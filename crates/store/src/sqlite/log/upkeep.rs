@@ -1,0 +1,126 @@
+//! Work beside the writer: listing closed segments and dropping due ones.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension};
+use tillstream_model::{CompanyNo, Seq, Time};
+
+use super::directory::{self, Last};
+use super::read::{accepted_at, ends};
+use super::segments::{Catalog, SegmentId, company_of, pos};
+use super::tail::Tail;
+use crate::DueSegment;
+use crate::sqlite::conn::{open_reader, remove_database};
+use crate::sqlite::pool::Cause;
+
+/// Connections of the thread that does it.
+pub(super) struct Upkeep {
+    catalog: Arc<Catalog>,
+    tail: Arc<Tail>,
+    directory: Connection,
+}
+
+impl Upkeep {
+    /// With a connection that may write to the directory.
+    pub(super) fn new(catalog: Arc<Catalog>, tail: Arc<Tail>, directory: Connection) -> Self {
+        Self { catalog, tail, directory }
+    }
+
+    /// Lists the spans of a segment that is not written to any more.
+    pub(super) fn list(&mut self, id: SegmentId) {
+        if self.catalog.get(id) != Some(false) {
+            return;
+        }
+        match self.try_list(id) {
+            Ok(()) => self.catalog.set(id, true),
+            Err(cause) => tracing::warn!(segment = id.name(), %cause, "not listed; readers ask the segment itself"),
+        }
+    }
+
+    /// Takes a segment off the list because it is written to again.
+    pub(super) fn unlist(&mut self, id: SegmentId) -> Result<(), Cause> {
+        directory::unlist(&mut self.directory, id)?;
+        self.catalog.set(id, false);
+        Ok(())
+    }
+
+    /// Segments whose retention has passed.
+    pub(super) fn due(&mut self, now: Time) -> Result<Vec<DueSegment>, Cause> {
+        let mut due = Vec::new();
+        for id in self.catalog.all().into_iter().filter(|id| id.is_due(now)) {
+            self.list(id);
+            due.push(DueSegment { name: id.name(), companies: directory::companies_of(&self.directory, id)? });
+        }
+        Ok(due)
+    }
+
+    /// Drops a segment; fine when it is gone already.
+    pub(super) fn drop_segment(&mut self, name: &str, now: Time) -> Result<(), Cause> {
+        let id = SegmentId::parse(name).ok_or("not the name of a segment")?;
+        if self.catalog.get(id).is_none() {
+            return Ok(());
+        }
+        if id.day >= now.day() {
+            return Err("it is still written to".into());
+        }
+        let lasts = self.lasts(id)?;
+        directory::bury(&mut self.directory, id, &lasts)?;
+        for last in &lasts {
+            self.tail.dropped(last.company, last.seq);
+        }
+        self.catalog.remove(id);
+        Ok(remove_database(&self.catalog.path(id))?)
+    }
+
+    fn try_list(&mut self, id: SegmentId) -> Result<(), Cause> {
+        let conn = open_reader(&self.catalog.path(id))?;
+        let mut spans = Vec::new();
+        for company in Companies::of(&conn) {
+            let company = company?;
+            spans.extend(ends(&conn, company)?.map(|(first, last)| (company, first, last)));
+        }
+        Ok(directory::list(&mut self.directory, id, &spans)?)
+    }
+
+    fn lasts(&mut self, id: SegmentId) -> Result<Vec<Last>, Cause> {
+        let conn = open_reader(&self.catalog.path(id))?;
+        let mut lasts = Vec::new();
+        for company in Companies::of(&conn) {
+            let company = company?;
+            if let Some((_, seq)) = ends(&conn, company)? {
+                lasts.push(Last { company, seq, at: accepted_at(&conn, pos(company, seq))? });
+            }
+        }
+        Ok(lasts)
+    }
+}
+
+/// The companies of a segment: one step in the tree for each.
+struct Companies<'a> {
+    conn: &'a Connection,
+    after: i64,
+}
+
+impl<'a> Companies<'a> {
+    fn of(conn: &'a Connection) -> Self {
+        Self { conn, after: -1 }
+    }
+
+    fn step(&mut self) -> Result<Option<CompanyNo>, Cause> {
+        let mut stmt = self.conn.prepare_cached("SELECT pos FROM events WHERE pos > ? ORDER BY pos LIMIT 1")?;
+        let found: Option<i64> = stmt.query_row([self.after], |r| r.get(0)).optional()?;
+        let company = found.map(company_of);
+        if let Some(company) = company {
+            self.after = pos(company, Seq::MAX);
+        }
+        Ok(company)
+    }
+}
+
+impl Iterator for Companies<'_> {
+    type Item = Result<CompanyNo, Cause>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.step().transpose()
+    }
+}

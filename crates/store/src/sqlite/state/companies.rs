@@ -1,0 +1,44 @@
+//! Companies.
+
+use rusqlite::{Connection, Row, params};
+use tillstream_model::CompanyNo;
+
+use super::json;
+use super::writer::{Stop, Work};
+use crate::Retention;
+use crate::sqlite::pool::Cause;
+use crate::state::{Company, CreateError};
+
+pub(super) fn create(
+    work: &mut Work<'_>,
+    external_id: String,
+    name: String,
+    retention: Retention,
+    ingest_drop: Vec<String>,
+) -> Result<Company, Stop<CreateError>> {
+    let sql = "INSERT INTO companies (external_id, name, retention, ingest_drop) VALUES (?, ?, ?, ?)
+               ON CONFLICT (external_id) DO NOTHING";
+    let row = params![external_id, name, retention.days(), serde_json::to_string(&ingest_drop)?];
+    if work.conn.prepare_cached(sql)?.execute(row)? == 0 {
+        return Err(Stop::Refused(CreateError::Taken));
+    }
+    let no = u32::try_from(work.conn.last_insert_rowid()).ok().filter(|no| *no < CompanyNo::LIMIT);
+    let no = CompanyNo(no.ok_or("there is no room for more companies")?);
+    Ok(Company { no, external_id, name, retention, ingest_drop })
+}
+
+pub(super) fn all(conn: &Connection) -> Result<Vec<Company>, Cause> {
+    let mut stmt = conn.prepare_cached("SELECT no, external_id, name, retention, ingest_drop FROM companies ORDER BY no")?;
+    Ok(stmt.query_map([], company)?.collect::<rusqlite::Result<_>>()?)
+}
+
+fn company(row: &Row) -> rusqlite::Result<Company> {
+    let days: i64 = row.get(3)?;
+    Ok(Company {
+        no: CompanyNo(row.get(0)?),
+        external_id: row.get(1)?,
+        name: row.get(2)?,
+        retention: Retention::from_days(days).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, days))?,
+        ingest_drop: json(row, 4)?,
+    })
+}

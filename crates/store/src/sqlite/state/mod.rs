@@ -1,0 +1,279 @@
+//! The state in one file, attempts in a file for each day.
+
+mod attempts;
+mod companies;
+mod entries;
+mod event;
+mod integrations;
+mod keys;
+mod lanes;
+mod ledger;
+mod rejected;
+mod settled;
+mod sweep;
+mod writer;
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension, Row};
+use serde::de::DeserializeOwned;
+use tillstream_model::integration::{Settings, Status};
+use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
+
+use self::attempts::{AttemptWriter, Days};
+use self::ledger::Ledger;
+use self::writer::Writer;
+use super::Options;
+use super::conn::{Schema, open_reader, open_writer};
+use super::pool::{Cause, Pool};
+use crate::state::{
+    Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry,
+    Parked, RejectedRow, SaveError,
+};
+use crate::{MasterKey, Page, Result, Retention, Sealer, State};
+
+/// Threads that read.
+const READERS: usize = 2;
+
+const SCHEMA: Schema = Schema {
+    what: "the state",
+    page_bytes: 4_096,
+    synced: true,
+    cache_kib: 8 << 10,
+    migrations: &[include_str!("../schema/state_1.sql")],
+};
+
+/// The embedded state.
+pub(super) struct SqliteState {
+    // Dropped in this order: the writer first, the lock of the folder last.
+    writer: Writer,
+    readers: Pool<Reader>,
+    _lock: Option<Arc<File>>,
+}
+
+/// Connections of one thread that reads.
+struct Reader {
+    conn: Connection,
+    sealer: Arc<Sealer>,
+    ledger: Ledger,
+}
+
+impl SqliteState {
+    /// Opens `folder/state.db` and `folder/attempts`. Refuses a master key other than the one it was made with.
+    pub(super) fn open(folder: &Path, options: &Options, lock: Option<Arc<File>>) -> Result<Self, Cause> {
+        let file = folder.join("state.db");
+        check_key(&open_writer(&file, &SCHEMA)?, &options.master_key)?;
+        let sealer = Arc::new(Sealer::new(&options.master_key));
+        let days = Arc::new(Days::open(folder.join("attempts"))?);
+        let attempts = AttemptWriter::new(days.clone(), options.on_fatal.clone());
+        let reader = || -> Result<Reader, Cause> {
+            Ok(Reader { conn: open_reader(&file)?, sealer: sealer.clone(), ledger: Ledger::new(days.clone()) })
+        };
+        let readers = (0..READERS).map(|_| reader()).collect::<Result<_, _>>()?;
+        let writer = Writer::start(&file, options, sealer, attempts)?;
+        Ok(Self { writer, readers: Pool::start("state-reader", readers)?, _lock: lock })
+    }
+
+    async fn read<T, F>(&self, tried: &'static str, read: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Reader) -> Result<T, Cause> + Send + 'static,
+    {
+        self.readers.run(|| tried.to_owned(), read).await
+    }
+}
+
+/// The first key that opens the folder is the only one from then on.
+fn check_key(conn: &Connection, key: &MasterKey) -> Result<(), Cause> {
+    let check = format!("{}:{}", key.id(), key.check_value());
+    conn.execute("INSERT INTO meta VALUES ('master_key', ?) ON CONFLICT DO NOTHING", [&check])?;
+    let known: Option<String> =
+        conn.query_row("SELECT value FROM meta WHERE name = 'master_key'", [], |r| r.get(0)).optional()?;
+    match known {
+        Some(known) if known == check => Ok(()),
+        known => {
+            let id = known.as_deref().and_then(|k| k.split(':').next()).unwrap_or("?").to_owned();
+            Err(format!("it was made with master key {id}; this one is {}", key.id()).into())
+        }
+    }
+}
+
+/// A column that holds JSON.
+fn json<T: DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
+    let text = row.get_ref(column)?.as_str()?;
+    serde_json::from_str(text)
+        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, e.into()))
+}
+
+/// A page of rows of which one more than `limit` was asked for.
+fn page<T>(mut rows: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Page<T> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(place);
+    Page { items: rows, next }
+}
+
+#[async_trait]
+impl State for SqliteState {
+    async fn create_company(
+        &self,
+        external_id: &str,
+        name: &str,
+        retention: Retention,
+        ingest_drop: Vec<String>,
+    ) -> Result<Company, CreateError> {
+        let (external_id, name) = (external_id.to_owned(), name.to_owned());
+        let create = move |w: &mut writer::Work<'_>| companies::create(w, external_id, name, retention, ingest_drop);
+        self.writer.call("make a company", create).await
+    }
+
+    async fn companies(&self) -> Result<Vec<Company>> {
+        self.read("list companies", |r| companies::all(&r.conn)).await
+    }
+
+    async fn create_key(&self, key: Key) -> Result<()> {
+        self.writer.call("save a key", move |w| keys::create(w, &key)).await
+    }
+
+    async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<Key>> {
+        let hash = *hash;
+        self.read("look up a key", move |r| keys::by_hash(&r.conn, &hash)).await
+    }
+
+    async fn keys(&self, company: Option<CompanyNo>) -> Result<Vec<Key>> {
+        self.read("list keys", move |r| keys::of(&r.conn, company)).await
+    }
+
+    async fn delete_key(&self, company: Option<CompanyNo>, id: &str) -> Result<bool> {
+        let id = id.to_owned();
+        self.writer.call("delete a key", move |w| keys::delete(w, company, &id)).await
+    }
+
+    async fn touch_keys(&self, used: Vec<(String, Time)>) -> Result<()> {
+        self.writer.call("note when keys were used", move |w| keys::touch(w, &used)).await
+    }
+
+    async fn create_integration(
+        &self,
+        company: CompanyNo,
+        settings: Settings,
+        cursor: Seq,
+        entry: LogEntry,
+    ) -> Result<Integration, CreateError> {
+        let create = move |w: &mut writer::Work<'_>| integrations::create(w, company, settings, cursor, &entry);
+        self.writer.call("make an integration", create).await
+    }
+
+    async fn integration(&self, company: CompanyNo, id: &str) -> Result<Option<Integration>> {
+        let id = id.to_owned();
+        self.read("look up an integration", move |r| integrations::get(&r.conn, &r.sealer, company, &id)).await
+    }
+
+    async fn integrations(&self, company: CompanyNo, after: Option<&str>, limit: usize) -> Result<Vec<Integration>> {
+        let after = after.map(str::to_owned);
+        let list = move |r: &mut Reader| integrations::list(&r.conn, &r.sealer, company, after.as_deref(), limit);
+        self.read("list integrations", list).await
+    }
+
+    async fn lane_heads(&self) -> Result<Vec<LaneHead>> {
+        self.read("list lanes", |r| integrations::lane_heads(&r.conn, &r.sealer)).await
+    }
+
+    async fn save_settings(
+        &self,
+        company: CompanyNo,
+        settings: Settings,
+        expected: Option<u32>,
+        at: Seq,
+        entry: LogEntry,
+    ) -> Result<Integration, SaveError> {
+        let save = move |w: &mut writer::Work<'_>| integrations::save(w, company, &settings, expected, at, &entry);
+        self.writer.call("save settings", save).await
+    }
+
+    async fn settings_at(&self, no: IntegrationNo, seq: Seq) -> Result<Option<(u32, Settings)>> {
+        self.read("look up settings", move |r| integrations::settings_at(&r.conn, &r.sealer, no, seq)).await
+    }
+
+    async fn set_status(&self, company: CompanyNo, id: &str, status: Status, entry: LogEntry) -> Result<Option<Integration>> {
+        let id = id.to_owned();
+        self.writer.call("start or stop", move |w| integrations::set_status(w, company, &id, status, &entry)).await
+    }
+
+    async fn delete_integration(&self, company: CompanyNo, id: &str) -> Result<bool> {
+        let id = id.to_owned();
+        self.writer.call("delete an integration", move |w| integrations::delete(w, company, &id)).await
+    }
+
+    async fn lane(&self, no: IntegrationNo) -> Result<LaneState> {
+        self.read("look up a lane", move |r| lanes::state(&r.conn, no)).await
+    }
+
+    async fn lane_figures(&self, no: IntegrationNo) -> Result<LaneFigures> {
+        self.read("look up a lane's figures", move |r| lanes::figures(&r.conn, no)).await
+    }
+
+    async fn commit(&self, no: IntegrationNo, commit: LaneCommit) -> Result<()> {
+        self.writer.call("commit outcomes", move |w| lanes::commit(w, no, commit)).await
+    }
+
+    async fn attempts(
+        &self,
+        company: CompanyNo,
+        filter: &AttemptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(IntegrationNo, Attempt)>> {
+        let (filter, after) = (filter.clone(), after.map(str::to_owned));
+        let list = move |r: &mut Reader| {
+            let mut numbers = integrations::numbers(&r.conn, company)?;
+            numbers.retain(|no| filter.integrations.is_empty() || filter.integrations.contains(no));
+            r.ledger.page(&numbers, &filter, after.as_deref(), limit)
+        };
+        self.read("list attempts", list).await
+    }
+
+    async fn attempts_of(&self, no: IntegrationNo, seq: Seq) -> Result<Vec<Attempt>> {
+        let list = move |r: &mut Reader| match integrations::exists(&r.conn, no)? {
+            true => r.ledger.of_event(no, seq),
+            false => Ok(Vec::new()),
+        };
+        self.read("list the attempts of an event", list).await
+    }
+
+    async fn parked_of(&self, no: IntegrationNo, seq: Seq) -> Result<Option<Parked>> {
+        self.read("look up a waiting event", move |r| lanes::parked_of(&r.conn, no, seq)).await
+    }
+
+    async fn rejected(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<RejectedRow>> {
+        let after = after.map(str::to_owned);
+        self.read("list rejected events", move |r| rejected::list(&r.conn, no, after.as_deref(), limit)).await
+    }
+
+    async fn rejected_of(&self, no: IntegrationNo, event: EventId) -> Result<Option<RejectedRow>> {
+        self.read("look up a rejected event", move |r| rejected::of_event(&r.conn, no, event)).await
+    }
+
+    async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool> {
+        self.writer.call("retry a rejected event", move |w| rejected::retry(w, no, id, now)).await
+    }
+
+    async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool> {
+        self.writer.call("delete a rejected event", move |w| rejected::delete(w, no, id)).await
+    }
+
+    async fn log_entries(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<LogEntry>> {
+        let after = after.map(str::to_owned);
+        self.read("list an integration's log", move |r| entries::list(&r.conn, no, after.as_deref(), limit)).await
+    }
+
+    async fn sweep(&self, now: Time) -> Result<()> {
+        while self.writer.call("sweep", move |w| sweep::slice(w, now)).await? {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}

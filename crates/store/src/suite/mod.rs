@@ -1,0 +1,88 @@
+//! The contract suite: every clause of [`crate::Log`] and [`crate::State`], run by every engine.
+//!
+//! An engine's test implements [`Engine`] and calls [`log_contract`] and [`state_contract`]. Each clause gets a fresh,
+//! empty engine; what fails panics in the function that is named after the clause.
+
+mod log_append;
+mod log_keep;
+mod log_read;
+mod log_repeat;
+mod samples;
+mod state_attempts;
+mod state_companies;
+mod state_integrations;
+mod state_lanes;
+mod state_rejected;
+
+use async_trait::async_trait;
+use tillstream_model::Time;
+
+use crate::Stores;
+
+pub use samples::{assert_same, content, full_content, settings};
+
+/// When every clause begins: 2026-11-21T10:00:00Z.
+pub const START: Time = Time::from_millis(1_795_255_200_000);
+
+/// An engine under test, with storage of its own.
+#[async_trait]
+pub trait Engine: Send + Sync {
+    /// Opens the storage. What was opened before has been dropped, without any shutdown.
+    async fn open(&self) -> Stores;
+
+    /// Sets the engine's clock, which stands still otherwise and begins at [`START`].
+    fn set_time(&self, now: Time);
+
+    /// Every byte that is stored, to look for what must not be there.
+    async fn at_rest(&self) -> Vec<u8>;
+}
+
+/// Runs every clause of [`crate::Log`]; `make` makes an empty engine.
+pub async fn log_contract<E: Engine>(make: impl Fn() -> E) {
+    log_append::seqs_are_dense_and_in_order_under_concurrent_appends(&make()).await;
+    log_append::a_reader_never_sees_a_hole_while_others_write(&make()).await;
+    log_append::what_was_answered_is_there_after_opening_again(&make()).await;
+    log_append::the_bell_rings_after_a_commit(&make()).await;
+    log_append::acceptance_times_never_decrease(&make()).await;
+    log_read::an_event_reads_back_in_every_field(&make()).await;
+    log_read::a_read_ends_at_its_limits_with_at_least_one_event(&make()).await;
+    log_read::memory_and_disk_give_the_same(&make()).await;
+    log_read::events_are_found_by_id_and_position(&make()).await;
+    log_read::before_gives_the_last_position_of_an_older_time(&make()).await;
+    log_read::companies_see_nothing_of_each_other(&make()).await;
+    log_repeat::a_repeat_is_a_duplicate_and_another_event_a_conflict(&make()).await;
+    log_repeat::repeats_within_one_append_are_told_apart(&make()).await;
+    log_repeat::concurrent_repeats_append_once(&make()).await;
+    log_repeat::ids_count_for_seven_days_whatever_the_retention(&make()).await;
+    log_repeat::ids_are_remembered_after_opening_again(&make()).await;
+    log_keep::segments_are_due_after_their_retention(&make()).await;
+    log_keep::heads_and_floors_outlive_dropped_segments(&make()).await;
+    log_keep::a_change_of_retention_keeps_the_order(&make()).await;
+}
+
+/// Runs every clause of [`crate::State`]; `make` makes an empty engine.
+pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
+    state_companies::companies_are_listed_by_number_and_their_ids_are_unique(&make()).await;
+    state_companies::keys_are_found_by_hash_and_belong_to_their_company(&make()).await;
+    state_integrations::an_integration_reads_back_and_its_id_is_unique_per_company(&make()).await;
+    state_integrations::settings_are_versions_that_take_effect_at_a_position(&make()).await;
+    state_integrations::of_two_saves_of_one_version_one_is_refused(&make()).await;
+    state_integrations::starting_and_stopping_is_logged_with_its_reason(&make()).await;
+    state_integrations::integrations_are_listed_by_id_in_pages(&make()).await;
+    state_integrations::a_deleted_integration_takes_everything_with_it(&make()).await;
+    state_integrations::secrets_are_never_stored_open(&make()).await;
+    state_integrations::an_integrations_log_is_paged_newest_first(&make()).await;
+    state_lanes::a_commit_is_kept_as_a_whole(&make()).await;
+    state_lanes::a_cursor_never_goes_down(&make()).await;
+    state_lanes::a_waiting_event_is_replaced_and_removed(&make()).await;
+    state_lanes::an_integration_is_stopped_in_the_commit_that_says_so(&make()).await;
+    state_lanes::lane_heads_list_running_integrations_with_their_work(&make()).await;
+    state_lanes::many_commits_at_once_are_all_kept(&make()).await;
+    state_rejected::rejected_events_are_paged_newest_first(&make()).await;
+    state_rejected::of_two_retries_one_parks_the_event(&make()).await;
+    state_rejected::rejected_events_go_after_their_time(&make()).await;
+    state_attempts::attempts_of_all_integrations_are_paged_newest_first(&make()).await;
+    state_attempts::attempts_are_filtered(&make()).await;
+    state_attempts::attempts_of_an_event_are_listed_oldest_first(&make()).await;
+    state_attempts::attempts_go_after_their_time(&make()).await;
+}
