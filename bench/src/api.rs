@@ -91,10 +91,19 @@ impl Api {
         bail!("integrations are left after {MAX_PAGES} pages")
     }
 
-    /// How many events an integration has yet to settle.
+    /// How many events an integration has yet to settle or park.
     pub async fn lag(&self, id: &str) -> Result<u64> {
+        self.cursor(id, "lag_events").await
+    }
+
+    /// The position up to which an integration has settled or parked everything.
+    pub async fn position(&self, id: &str) -> Result<u64> {
+        self.cursor(id, "seq").await
+    }
+
+    async fn cursor(&self, id: &str, field: &str) -> Result<u64> {
         let found = self.call("GET", &format!("/v1/integrations/{id}"), None).await?;
-        found["cursor"]["lag_events"].as_u64().with_context(|| format!("no cursor.lag_events in {found}"))
+        found["cursor"][field].as_u64().with_context(|| format!("no cursor.{field} in {found}"))
     }
 
     /// Makes any call; errors on an answer other than 2xx, saying what the hub said.

@@ -10,7 +10,12 @@ pub fn now() -> Instant {
 
 /// Microseconds since 1970, the clock that sender, hub and sink on one machine share.
 pub fn wall_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since_1970_us(SystemTime::now())
+}
+
+/// Microseconds from 1970 to `at`; 0 for an earlier time.
+pub fn since_1970_us(at: SystemTime) -> u64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -9,9 +9,10 @@ use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use crate::api::{Integration, MAX_IN_FLIGHT};
+use crate::api::{Api, Integration, MAX_IN_FLIGHT};
 use crate::child::{self, Listening, Measured};
 use crate::event::DEFAULT_NAME;
+use crate::fixture::{Store, external_id};
 use crate::hub::Hub;
 use crate::load::{Closed, Load};
 use crate::options::Options;
@@ -29,6 +30,8 @@ pub const FILL_LIMIT: Duration = Duration::from_secs(3_600);
 /// The longest wait for the first delivery of lanes that were started.
 pub const FIRST_DELIVERY_LIMIT: Duration = Duration::from_secs(90);
 
+/// What the kernel calls a file system in memory (`statfs(2)`).
+const TMPFS_MAGIC: i64 = 0x0102_1994;
 const FIRST_DELIVERY_POLL: Duration = Duration::from_millis(10);
 
 /// One run of the bench.
@@ -76,6 +79,7 @@ impl Bench {
         options.check()?;
         let program = options.hub_program()?;
         std::fs::create_dir_all(&options.work)?;
+        on_a_disk(&options.work)?;
         Ok(Self { options, program, generation: AtomicU64::new(0) })
     }
 
@@ -84,6 +88,18 @@ impl Bench {
         let folder = self.folder()?;
         let hub = self.hub_on(&folder.path().join("data")).await?;
         Ok(FreshHub { hub, _folder: folder })
+    }
+
+    /// A hub on an empty folder with so many companies, see [`Hub::companies`].
+    pub async fn hub_of_companies(&self, count: usize) -> Result<FreshHub> {
+        let folder = self.folder()?;
+        let data = folder.path().join("data");
+        let store = Store::open(&data)?;
+        for index in 0..count as u64 {
+            store.company(&external_id(index)).await?;
+        }
+        drop(store);
+        Ok(FreshHub { hub: self.hub_on(&data).await?, _folder: folder })
     }
 
     /// A hub on a folder that stays.
@@ -114,11 +130,16 @@ impl Bench {
         Ok(SinkProcess { control: Control::new(listening.addr), listening })
     }
 
-    /// A load on a hub, with entities of its own.
+    /// A load on a hub's first company, with entities of its own.
     pub fn load(&self, hub: &Hub, connections: usize, batch: usize) -> Load {
+        self.load_of(&hub.api, connections, batch)
+    }
+
+    /// A load on the company of an application key, with entities of its own.
+    pub fn load_of(&self, company: &Api, connections: usize, batch: usize) -> Load {
         Load {
-            addr: hub.api.addr,
-            token: hub.api.token.clone(),
+            addr: company.addr,
+            token: company.token.clone(),
             names: vec![DEFAULT_NAME.to_owned()],
             connections,
             batch,
@@ -223,8 +244,26 @@ impl Bench {
     }
 }
 
+/// Errors when `folder` lies in memory: a sync costs nothing there, and no figure would mean anything.
+fn on_a_disk(folder: &Path) -> Result<()> {
+    let kind = rustix::fs::statfs(folder)?.f_type;
+    ensure!(kind != TMPFS_MAGIC, "{} lies in memory; give --work a folder on a real disk", folder.display());
+    Ok(())
+}
+
 /// Errors when the sink saw an entity go backwards: a fast hub that breaks its promise is not fast.
 pub fn in_order(stats: &Stats) -> Result<()> {
     ensure!(stats.backwards == 0, "{} deliveries took their entity backwards", stats.backwards);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_in_memory_is_refused() {
+        assert!(on_a_disk(Path::new("/dev/shm")).is_err());
+        assert!(on_a_disk(Path::new("/")).is_ok());
+    }
 }

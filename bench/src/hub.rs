@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use crate::api::Api;
 use crate::clock;
+use crate::fixture::external_id;
 use crate::proc::Process;
 
 /// How long the hub may take to be ready.
@@ -24,7 +26,7 @@ const READY_POLL: Duration = Duration::from_millis(2);
 const KEY_LIMIT: Duration = Duration::from_secs(30);
 const LOG_TAIL_BYTES: usize = 2_000;
 /// The bench's hubs hold no secrets; a key given here keeps them from making a file outside their folder.
-const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+pub const MASTER_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// A running hub.
 pub struct Hub {
@@ -94,16 +96,22 @@ impl Hub {
         Api { addr: self.api.addr, token: key.to_owned(), company: Some(company.to_owned()) }
     }
 
+    /// Callers with an application key each, for the first `count` companies that are called [`external_id`].
+    pub async fn companies(&self, count: usize) -> Result<Vec<Api>> {
+        let operator = self.create_key("instance").await?;
+        let mut companies = Vec::new();
+        for index in 0..count as u64 {
+            let company = self.as_company(&operator, &external_id(index));
+            let made = company.call("POST", "/v1/keys", Some(&json!({"name": "bench", "scopes": ["all"]}))).await?;
+            let token = made["key"].as_str().context("a key without its text")?.to_owned();
+            companies.push(Api { addr: self.api.addr, token, company: None });
+        }
+        Ok(companies)
+    }
+
     /// What the kernel says about it.
     pub fn process(&self) -> Result<Process> {
         Ok(Process(self.child.id().context("the hub has ended")?))
-    }
-
-    /// The sum of a metric over its labels, or `None` if the hub does not have it.
-    pub async fn metric(&self, name: &str) -> Result<Option<f64>> {
-        let (status, text) = self.api.raw("GET", "/metrics", None).await?;
-        ensure!(status == 200, "/metrics: {status}");
-        Ok(sum_metric(&String::from_utf8_lossy(&text), name))
     }
 
     /// Ends it as an operator would, by SIGTERM; kills it if that takes longer than [`STOP_LIMIT`].
@@ -140,24 +148,9 @@ fn free_addr() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-fn sum_metric(text: &str, name: &str) -> Option<f64> {
-    let values = text.lines().filter_map(|line| {
-        let rest = line.strip_prefix(name)?;
-        rest.starts_with([' ', '{']).then(|| line.rsplit(' ').next()?.parse::<f64>().ok())?
-    });
-    values.reduce(|sum, value| sum + value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_metric_is_summed_over_its_labels_and_not_mixed_with_its_namesakes() {
-        let text = "# TYPE commits counter\ncommits{segment=\"a\"} 3\ncommits{segment=\"b\"} 4\ncommits_failed 9\n";
-        assert_eq!(sum_metric(text, "commits"), Some(7.0));
-        assert_eq!(sum_metric(text, "other"), None);
-    }
 
     #[tokio::test]
     async fn a_program_that_ends_at_once_is_reported_with_its_status() {

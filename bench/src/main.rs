@@ -66,9 +66,11 @@ fn start(cli: Cli) -> Result<ExitCode> {
 /// Returning drops the rows, and with them every child process.
 async fn stop_signal() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     tokio::select! {
         _ = tokio::signal::ctrl_c() => {}
         _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
     }
     Ok(())
 }
@@ -125,9 +127,6 @@ async fn measure(options: Options) -> Result<ExitCode> {
 }
 
 async fn outcome(bench: &Bench, row: &Row) -> Outcome {
-    if let Some(reason) = row.missing(bench) {
-        return Outcome::Skipped(reason);
-    }
     match (row.run)(bench).await {
         Ok(figures) => Outcome::Figures(figures),
         Err(error) => Outcome::Failed(format!("{error:#}")),

@@ -41,7 +41,7 @@ pub struct Options {
     /// The hub's program [default: `tillstream` beside this one]
     #[arg(long, value_name = "PATH")]
     pub hub: Option<PathBuf>,
-    /// Folder for data and kept fixtures; has to lie on a real disk
+    /// Folder for data and kept fixtures; has to lie on a real disk. Fixtures are made when they are missing
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub work: PathBuf,
     /// Stored events in the large fixtures [default: 10,000,000; 100,000 with --quick]

@@ -23,8 +23,6 @@ pub struct RowResult {
 pub enum Outcome {
     /// It ran.
     Figures(Vec<Figure>),
-    /// It could not run here; the reason.
-    Skipped(String),
     /// It broke; the error.
     Failed(String),
 }
@@ -57,7 +55,6 @@ fn row_json(result: &RowResult) -> Value {
             let figures: Vec<Value> = figures.iter().map(figure_json).collect();
             json!({"row": result.name, "figures": figures})
         }
-        Outcome::Skipped(reason) => json!({"row": result.name, "skipped": reason}),
         Outcome::Failed(error) => json!({"row": result.name, "failed": error}),
     }
 }
@@ -72,7 +69,6 @@ fn figure_json(figure: &Figure) -> Value {
 fn lines(result: &RowResult) -> Vec<[String; 7]> {
     match &result.outcome {
         Outcome::Figures(figures) => figures.iter().map(|figure| line(result.name, figure)).collect(),
-        Outcome::Skipped(_) => vec![bare(result.name, "skipped")],
         Outcome::Failed(_) => vec![bare(result.name, "FAILED")],
     }
 }
@@ -170,7 +166,6 @@ fn notes(results: &[RowResult]) -> Vec<String> {
 
 fn row_notes(result: &RowResult) -> Vec<String> {
     let figures = match &result.outcome {
-        Outcome::Skipped(reason) => return vec![format!("\n{}: skipped: {reason}", result.name)],
         Outcome::Failed(error) => return vec![format!("\n{}: failed: {error}", result.name)],
         Outcome::Figures(figures) => figures,
     };
@@ -191,7 +186,6 @@ mod tests {
         vec![
             RowResult { name: "ingest", outcome: Outcome::Figures(vec![ingest]) },
             RowResult { name: "latency", outcome: Outcome::Figures(vec![p99.note("open loop"), plain]) },
-            RowResult { name: "idle", outcome: Outcome::Skipped("no fixture".to_owned()) },
             RowResult { name: "start", outcome: Outcome::Failed("the hub ended".to_owned()) },
         ]
     }
@@ -210,7 +204,7 @@ mod tests {
         let ingest = &read["rows"][0]["figures"][0];
         assert_eq!(ingest["subject"], json!([24_000.0, 25_500.0, 27_000.0]));
         assert_eq!((&ingest["ratio"], &ingest["reached"]), (&json!(0.51), &json!(true)));
-        assert_eq!(read["rows"][2]["skipped"], "no fixture");
+        assert_eq!(read["rows"][2]["failed"], "the hub ended");
     }
 
     #[test]

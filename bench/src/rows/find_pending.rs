@@ -3,21 +3,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::api::Api;
 use crate::clock;
 use crate::figure::{Bar, Figure, Unit};
-use crate::fixture::{self, Prepared};
+use crate::fixture::{self, LANE, PENDING, Prepared, company_count, external_id};
 use crate::harness::{Bench, SinkProcess};
 use crate::sink::Stats;
-
-/// Companies of the fixture.
-pub const COMPANIES: u64 = 10_000;
-/// Events that wait for the lane of each company.
-pub const PENDING: u64 = 100;
-/// The integration of each company.
-pub const LANE: &str = "lane";
 
 const BAR: Bar = Bar::AtMost(50.0);
 const LIMIT: Duration = Duration::from_secs(20);
@@ -26,29 +19,30 @@ const TRIES: u64 = 200;
 
 /// Measures the row.
 pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
-    let folder = fixture::find(&bench.options.work, Prepared::Companies, bench.options.rows()).context("no fixture")?;
+    let folder = fixture::ready(&bench.options, Prepared::Companies).await?;
     let hub = bench.hub_on(&folder).await?;
     let sink = bench.sink().await?;
     let key = hub.create_key("instance").await?;
+    let companies = company_count(bench.options.rows());
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for _ in 0..bench.options.runs {
-        let company = unused(|id| hub.as_company(&key, id)).await?;
+        let company = unused(companies, |id| hub.as_company(&key, id)).await?;
         let (started_us, stats) = measure(&company, &sink).await?;
         first.push(ms_between(started_us, stats.first_us));
         last.push(ms_between(started_us, stats.last_us));
     }
     hub.stop().await?;
     Ok(vec![
-        Figure::alone("start call to first delivery", Unit::Ms, first, Bar::None)?,
-        Figure::alone(format!("start call to delivery {PENDING}"), Unit::Ms, last, BAR)?,
+        Figure::alone(format!("start call to first delivery, {companies} companies"), Unit::Ms, first, Bar::None)?,
+        Figure::alone(format!("start call to delivery {PENDING}, {companies} companies"), Unit::Ms, last, BAR)?,
     ])
 }
 
 /// A company whose events still wait, from anywhere among them.
-async fn unused(company: impl Fn(&str) -> Api) -> Result<Api> {
-    let start = clock::wall_us() % COMPANIES;
-    for index in (start..start + TRIES).map(|index| index % COMPANIES) {
-        let api = company(&format!("c{index:05}"));
+async fn unused(companies: u64, company: impl Fn(&str) -> Api) -> Result<Api> {
+    let start = clock::wall_us() % companies;
+    for index in (start..start + TRIES).map(|index| index % companies) {
+        let api = company(&external_id(index));
         if api.lag(LANE).await? == PENDING {
             return Ok(api);
         }

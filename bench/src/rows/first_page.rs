@@ -4,12 +4,10 @@ use anyhow::{Context, Result};
 
 use crate::clock;
 use crate::figure::{Bar, Figure, Unit};
-use crate::fixture::{self, Prepared};
+use crate::fixture::{self, INTEGRATION, Prepared};
 use crate::harness::Bench;
 use crate::hub::Hub;
 
-/// The integration of the fixture.
-pub const INTEGRATION: &str = "bench";
 /// Calls of one measurement; the slowest counts.
 pub const CALLS: usize = 20;
 
@@ -17,7 +15,7 @@ const BAR: Bar = Bar::AtMost(100.0);
 
 /// Measures the row.
 pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
-    let folder = fixture::find(&bench.options.work, Prepared::Attempts, bench.options.rows()).context("no fixture")?;
+    let folder = fixture::ready(&bench.options, Prepared::Attempts).await?;
     let hub = bench.hub_on(&folder).await?;
     let mut figures = Vec::new();
     for page in ["attempts", "rejected"] {

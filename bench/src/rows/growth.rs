@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::ingest::CONNECTIONS;
 use crate::figure::{Bar, Figure, Unit, alternate};
-use crate::fixture;
+use crate::fixture::{self, Prepared};
 use crate::harness::{Bench, FreshHub, SinkProcess};
 use crate::hub::Hub;
 
@@ -20,9 +20,10 @@ const BAR: Bar = Bar::RatioAtLeast(0.9);
 
 /// Measures the row.
 pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
-    let folder = fixture::stored_log(bench, bench.options.rows()).await?;
+    let folder = fixture::ready(&bench.options, Prepared::Log).await?;
     let large = bench.hub_on_log(&folder).await?;
     let sink = bench.sink().await?;
+    let stored = stored_events(bench, &large, &sink).await?;
     let turn = Cell::new(0);
     let deliver = async |hub: &Hub| {
         turn.set(turn.get() + 1);
@@ -39,11 +40,19 @@ pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
             .await?;
     large.stop().await?;
     let note = format!("baseline: the same hub with {SMALL} stored events");
-    let at = format!("at {} stored", bench.options.rows());
+    let at = format!("at {stored} stored");
     Ok(vec![
         Figure::versus(format!("ingest {at}"), Unit::PerSecond, ingest, BAR)?.note(note),
         Figure::versus(format!("delivery {at}"), Unit::PerSecond, delivery, BAR)?,
     ])
+}
+
+/// How many there really are: every run leaves some more.
+async fn stored_events(bench: &Bench, hub: &Hub, sink: &SinkProcess) -> Result<u64> {
+    let lanes = bench.stopped_lanes(hub, sink, "stored", 1).await?;
+    let stored = hub.api.position(&lanes[0]).await?;
+    bench.delete(hub, &lanes).await?;
+    Ok(stored)
 }
 
 async fn small(bench: &Bench) -> Result<FreshHub> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use tokio::time::sleep;
 
 use crate::clock;
@@ -21,7 +21,7 @@ const MEMORY_BAR: Bar = Bar::AtMost(150.0);
 
 /// Measures the row.
 pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
-    let folder = fixture::find(&bench.options.work, Prepared::Idle, bench.options.rows()).context("no fixture")?;
+    let folder = fixture::ready(&bench.options, Prepared::Idle).await?;
     let hub = bench.hub_on(&folder).await?;
     sleep(SETTLE).await;
     let (mut cpu, mut memory) = (Vec::new(), Vec::new());

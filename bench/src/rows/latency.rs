@@ -1,6 +1,7 @@
-//! Latency at 1,000 events/s, open loop, seen at the sink: from the hub's `accepted_at` (as fine as the hub
-//! writes it, stamped before the commit) and, stricter, from the time an event was meant to be sent. The moment
-//! the sender saw the 202 is no start: a delivery can arrive before it.
+//! Latency at 1,000 events/s, open loop, seen at the sink. Judged from the time an event was meant to be sent: that
+//! is earlier than its acceptance, so the bars hold for "accepted to received" too. The hub's `accepted_at` is told
+//! beside it; the hub writes whole milliseconds, cut off, so it makes latencies up to 1 ms too long. The moment the
+//! sender saw the 202 is no start: a delivery can arrive before it.
 
 use anyhow::{Result, ensure};
 
@@ -32,8 +33,9 @@ pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     let figure =
         |what: &str, of: fn(&Stats) -> f64, bar| Figure::alone(what, Unit::Ms, seen.iter().map(of).collect(), bar);
     Ok(vec![
-        figure("accepted_at to received, p50", |stats| stats.from_accepted.p50_ms, P50_BAR)?,
-        figure("accepted_at to received, p99", |stats| stats.from_accepted.p99_ms, P99_BAR)?,
+        figure("accepted_at to received, p50", |stats| stats.from_accepted.p50_ms, Bar::None)?,
+        figure("accepted_at to received, p99", |stats| stats.from_accepted.p99_ms, Bar::None)?
+            .note("up to 1 ms too long: accepted_at is written in whole milliseconds"),
         figure("meant to send to received, p50", |stats| stats.from_sent.p50_ms, P50_BAR)?,
         figure("meant to send to received, p99", |stats| stats.from_sent.p99_ms, P99_BAR)?
             .note("open loop: a stall counts for every event it held up; includes the way to the hub"),

@@ -19,7 +19,6 @@ use anyhow::{Result, bail};
 use futures_util::future::LocalBoxFuture;
 
 use crate::figure::Figure;
-use crate::fixture::{self, Prepared};
 use crate::harness::Bench;
 
 /// One row.
@@ -28,19 +27,8 @@ pub struct Row {
     pub name: &'static str,
     /// What it measures.
     pub what: &'static str,
-    /// The folder without which it is skipped.
-    pub needs: Option<Prepared>,
     /// Measures it.
     pub run: for<'a> fn(&'a Bench) -> LocalBoxFuture<'a, Result<Vec<Figure>>>,
-}
-
-impl Row {
-    /// Why it cannot run here, if it cannot.
-    pub fn missing(&self, bench: &Bench) -> Option<String> {
-        let (work, rows) = (&bench.options.work, bench.options.rows());
-        let needs = self.needs.filter(|needs| fixture::find(work, *needs, rows).is_none())?;
-        Some(format!("there is no fixture {} in {}", needs.folder_name(rows), work.display()))
-    }
 }
 
 /// All rows, in the order of the table.
@@ -48,91 +36,76 @@ pub const ALL: &[Row] = &[
     Row {
         name: "ingest",
         what: "durable ingest of 1 KB events, 64 connections, against the same server with an empty handler",
-        needs: None,
         run: |bench| Box::pin(ingest::run(bench)),
     },
     Row {
         name: "ingest-batches",
         what: "durable ingest in batches of 100, against SQLite inserting the same rows in the same commits",
-        needs: None,
         run: |bench| Box::pin(ingest_batches::run(bench)),
     },
     Row {
         name: "through",
         what: "ingest and delivery at once, ordered and signed, against a bare client",
-        needs: None,
         run: |bench| Box::pin(through::run(bench)),
     },
     Row {
         name: "catch-up",
         what: "delivery of what is pending, against a bare client",
-        needs: None,
         run: |bench| Box::pin(catch_up::run(bench)),
     },
     Row {
         name: "latency",
         what: "accepted to received at 1,000 events/s",
-        needs: None,
         run: |bench| Box::pin(latency::run(bench)),
     },
     Row {
         name: "fan-out",
         what: "deliveries/s of 100 lanes against one",
-        needs: None,
         run: |bench| Box::pin(fan_out::run(bench)),
     },
     Row {
         name: "idle",
         what: "processor and memory with 10,000 idle integrations in 1,000 companies",
-        needs: Some(Prepared::Idle),
         run: |bench| Box::pin(idle::run(bench)),
     },
     Row {
         name: "growth",
         what: "ingest and delivery on a large log against a small one",
-        needs: None,
         run: |bench| Box::pin(growth::run(bench)),
     },
     Row {
         name: "find-pending",
         what: "finding 100 pending events of one company among many companies",
-        needs: Some(Prepared::Companies),
         run: |bench| Box::pin(find_pending::run(bench)),
     },
     Row {
         name: "start",
         what: "start to first delivery on a large log",
-        needs: None,
         run: |bench| Box::pin(start::run(bench)),
     },
     Row {
         name: "bytes-written",
         what: "bytes written to disk per 1 KB event delivered once",
-        needs: None,
         run: |bench| Box::pin(bytes_written::run(bench)),
     },
     Row {
         name: "hanging-20",
         what: "p99 of healthy lanes with 20 of 200 hanging, against none hanging",
-        needs: None,
         run: |bench| Box::pin(hanging::run(bench, hanging::FEW)),
     },
     Row {
         name: "hanging-1000",
         what: "p99 of healthy lanes with 1,000 of 1,200 hanging, against none hanging",
-        needs: None,
         run: |bench| Box::pin(hanging::run(bench, hanging::MOST)),
     },
     Row {
         name: "memory",
         what: "peak memory with a dead receiver and many pending, and the rate once it heals",
-        needs: None,
         run: |bench| Box::pin(memory::run(bench)),
     },
     Row {
         name: "first-page",
         what: "first page of attempts and of rejected events with many stored",
-        needs: Some(Prepared::Attempts),
         run: |bench| Box::pin(first_page::run(bench)),
     },
 ];

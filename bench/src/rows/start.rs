@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use crate::api::Api;
 use crate::clock;
 use crate::figure::{Bar, Figure, Unit};
-use crate::fixture;
+use crate::fixture::{self, Prepared};
 use crate::harness::{Bench, SinkProcess};
 use crate::hub::READY_LIMIT;
 use crate::request::EVENTS_PATH;
@@ -21,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(2);
 
 /// Measures the row.
 pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
-    let folder = fixture::stored_log(bench, bench.options.rows()).await?;
+    let folder = fixture::ready(&bench.options, Prepared::Log).await?;
     let sink = bench.sink().await?;
     let hub = bench.hub_on_log(&folder).await?;
     hub.api.create(&sink.integration("start", "ok/start", None)).await?;

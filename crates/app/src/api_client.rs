@@ -12,6 +12,8 @@ use serde_json::Value;
 use crate::config;
 use crate::http::{Answer, Http, NoAnswer};
 
+/// Where a hub is when nobody says otherwise.
+pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// Rows of a list that are asked for at once: the API's largest page (`contracts/hub-api.md`).
 const PAGE: usize = 500;
 /// Longest piece of an answer that is no problem document in an error message, in characters.
@@ -21,7 +23,7 @@ const MAX_QUOTED_CHARS: usize = 200;
 #[derive(Args, Clone, Debug)]
 pub struct HubArgs {
     /// Where the hub is
-    #[arg(long, value_name = "URL", env = "TILLSTREAM_URL", default_value = "http://127.0.0.1:8080", hide_env_values = true)]
+    #[arg(long, value_name = "URL", env = "TILLSTREAM_URL", default_value = DEFAULT_URL, hide_env_values = true)]
     pub url: String,
 
     /// API key; on the hub's own machine the one of its first start is found by itself
@@ -73,7 +75,10 @@ impl HubArgs {
     fn key_of_first_start(&self) -> anyhow::Result<String> {
         let file = config::admin_key_file(&self.data)?;
         let key = std::fs::read_to_string(&file).with_context(|| {
-            format!("no key: give --key or set TILLSTREAM_KEY, or name the hub's data folder with --data (looked for {})", file.display())
+            format!(
+                "no key: give --key or set TILLSTREAM_KEY, or name the hub's data folder with --data (looked for {})",
+                file.display()
+            )
         })?;
         Ok(key.trim().to_owned())
     }
@@ -91,11 +96,6 @@ impl Api {
         }
         http::HeaderValue::from_str(key).map_err(|_| anyhow!("the key has characters that no key has"))?;
         Ok(Self { http: Http::new(), base: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
-    }
-
-    /// Where the hub is.
-    pub fn base(&self) -> &str {
-        &self.base
     }
 
     /// `GET` of a path under `/v1`.
@@ -167,7 +167,8 @@ impl Api {
         if answer.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&answer.body).with_context(|| format!("{} did not answer with JSON: is it a hub?", self.base))
+        serde_json::from_slice(&answer.body)
+            .with_context(|| format!("{} did not answer with JSON: is it a hub?", self.base))
     }
 
     fn request(&self, method: Method, path: &str, body: Bytes) -> Request<Bytes> {
@@ -189,7 +190,10 @@ impl Api {
     /// Says what to do when no answer came.
     pub fn explained(&self, error: NoAnswer) -> anyhow::Error {
         if error.no_connection {
-            anyhow!("no hub answers at {} ({error}): start one with `tillstream serve`, or name it with --url", self.base)
+            anyhow!(
+                "no hub answers at {} ({error}): start one with `tillstream serve`, or name it with --url",
+                self.base
+            )
         } else {
             anyhow!("the hub at {} did not answer: {error}", self.base)
         }
@@ -217,7 +221,8 @@ pub fn problem(problem: &Value) -> String {
     let text = |key: &str| problem[key].as_str().filter(|s| !s.is_empty());
     let main = text("detail").or_else(|| text("title")).unwrap_or("no reason given").to_owned();
     let errors = problem["errors"].as_array().into_iter().flatten();
-    let places = errors.map(|e| format!("{}: {}", e["path"].as_str().unwrap_or("?"), e["message"].as_str().unwrap_or("?")));
+    let places =
+        errors.map(|e| format!("{}: {}", e["path"].as_str().unwrap_or("?"), e["message"].as_str().unwrap_or("?")));
     std::iter::once(main).chain(places).collect::<Vec<_>>().join("; ")
 }
 
@@ -245,7 +250,11 @@ mod tests {
     #[test]
     fn a_refusal_names_every_place_that_is_wrong() {
         let body = json!({"title":"Invalid", "detail":"2 fields are wrong", "errors":[{"path":"id","message":"too long"},{"path":"target.url","message":"no URL"}]});
-        let answer = Answer { status: StatusCode::UNPROCESSABLE_ENTITY, headers: Default::default(), body: body.to_string().into() };
+        let answer = Answer {
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            headers: Default::default(),
+            body: body.to_string().into(),
+        };
         assert_eq!(refusal(&answer), "the hub refused (422): 2 fields are wrong; id: too long; target.url: no URL");
         let html = Answer { status: StatusCode::BAD_GATEWAY, headers: Default::default(), body: "<html>".into() };
         assert_eq!(refusal(&html), "the hub refused (502): <html>");
@@ -262,7 +271,7 @@ mod tests {
         for wrong in ["", "127.0.0.1:8080", "ftp://hub", "http://", "/v1"] {
             assert!(Api::new(wrong, "tsk_x").is_err(), "{wrong}");
         }
-        assert_eq!(Api::new("https://hub.example/", "tsk_x").unwrap().base(), "https://hub.example");
+        assert_eq!(Api::new("https://hub.example/", "tsk_x").unwrap().base, "https://hub.example");
         assert!(Api::new("http://hub", "a\nb").is_err());
     }
 }

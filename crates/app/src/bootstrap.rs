@@ -51,7 +51,12 @@ pub async fn first_start(state: &dyn State, data: &Path, now: Time) -> anyhow::R
         return Ok(None);
     }
     let file = config::admin_key_file(data)?;
-    let new = NewKey { company: Some(company.no), name: FIRST_KEY.to_owned(), scopes: vec![access::ALL.to_owned()], expires_at: None };
+    let new = NewKey {
+        company: Some(company.no),
+        name: FIRST_KEY.to_owned(),
+        scopes: vec![access::ALL.to_owned()],
+        expires_at: None,
+    };
     let (key, stored) = new.make(rand::random(), rand::random(), now);
     write_private(&file, &key).with_context(|| format!("write the first key to {}", file.display()))?;
     state.create_key(stored).await?;

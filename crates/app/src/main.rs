@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+mod faults;
 mod http;
 mod logging;
 mod output;
@@ -21,6 +22,10 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 
+/// Thousands of small allocations a request go to and from several threads; this allocator is made for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A command that was used wrongly, as clap's own errors end.
 const WRONG_USE: u8 = 2;
 
@@ -35,7 +40,11 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(dispatch(command))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(dispatch(command));
+    // What was to be finished is finished. A thread that still waits for a keyboard or a pipe must not hold us up.
+    runtime.shutdown_background();
+    result
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

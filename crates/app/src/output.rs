@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Widest column of a table, in characters; longer values are cut.
+/// Widest column of a table, in characters; longer values are cut, but not in the last one.
 const MAX_COLUMN_CHARS: usize = 60;
 
 /// Writes a line to standard output. A reader that went away, such as `head`, ends the process quietly.
@@ -43,7 +43,7 @@ pub fn one_line(text: &str) -> String {
 
 /// Rows under headings, columns as wide as their longest value.
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
-    let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(|cell| cut(cell))).collect();
+    let rows: Vec<[String; N]> = rows.iter().map(readable).collect();
     let widths: [usize; N] = std::array::from_fn(|i| {
         rows.iter().map(|row| row[i].chars().count()).chain([headings[i].len()]).max().unwrap_or_default()
     });
@@ -55,8 +55,11 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
     std::iter::once(line(headings)).chain(body).collect::<Vec<_>>().join("\n")
 }
 
-fn cut(cell: &str) -> String {
-    let cell = one_line(cell);
+fn readable<const N: usize>(row: &[String; N]) -> [String; N] {
+    std::array::from_fn(|i| if i + 1 == N { one_line(&row[i]) } else { cut(one_line(&row[i])) })
+}
+
+fn cut(cell: String) -> String {
     if cell.chars().count() <= MAX_COLUMN_CHARS {
         return cell;
     }
@@ -69,10 +72,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_longest_value_and_no_wider_than_the_limit() {
+        let row = |a: &str, b: &str| [a.to_owned(), b.to_owned(), a.to_owned()];
+        assert_eq!(table(["ID", "B", "C"], &[row("a", "b"), row("long", "")]), "ID    B  C\na     b  a\nlong     long");
         let longest = "x".repeat(MAX_COLUMN_CHARS);
-        let rows = [["a".into(), longest.clone()], ["long".into(), format!("{longest}y")]];
-        let cut_one = format!("{}…", "x".repeat(MAX_COLUMN_CHARS - 1));
-        assert_eq!(table(["ID", "B"], &rows), format!("ID    B\na     {longest}\nlong  {cut_one}"));
+        let (longer, cut) = (format!("{longest}y"), format!("{}…", &longest[1..]));
+        assert_eq!(table(["", "", ""], &[row(&longest, "b")]), format!("\n{longest}  b  {longest}"));
+        assert_eq!(table(["", "", ""], &[row(&longer, "b")]), format!("\n{cut}  b  {longer}"));
     }
 
     #[test]

@@ -188,7 +188,9 @@ mod tests {
     #[tokio::test]
     async fn a_head_beyond_the_limit_is_refused() {
         let running = start(Router::new().route("/", get(|| async { "ok" }))).await;
-        let request = |bytes: usize| format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: {}\r\n\r\n", "y".repeat(bytes));
+        let request = |bytes: usize| {
+            format!("GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: {}\r\n\r\n", "y".repeat(bytes))
+        };
         let fits = talk(running.address, request(MAX_HEAD_BYTES - 200).as_bytes()).await;
         assert!(fits.starts_with("HTTP/1.1 200"), "{fits}");
         let answer = talk(running.address, request(MAX_HEAD_BYTES).as_bytes()).await;

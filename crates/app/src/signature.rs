@@ -52,10 +52,11 @@ impl SigningKey {
     /// Checks a delivery received at `now`. Signatures are compared in constant time.
     pub fn check(&self, headers: &HeaderMap, body: &[u8], now: Time) -> Finding {
         let text = |name: &'static str| headers.get(name).and_then(|v| v.to_str().ok()).ok_or(Finding::Missing(name));
-        let (id, timestamp, signatures) = match (text("webhook-id"), text("webhook-timestamp"), text("webhook-signature")) {
-            (Ok(id), Ok(timestamp), Ok(signatures)) => (id, timestamp, signatures),
-            (Err(missing), ..) | (_, Err(missing), _) | (.., Err(missing)) => return missing,
-        };
+        let (id, timestamp, signatures) =
+            match (text("webhook-id"), text("webhook-timestamp"), text("webhook-signature")) {
+                (Ok(id), Ok(timestamp), Ok(signatures)) => (id, timestamp, signatures),
+                (Err(missing), ..) | (_, Err(missing), _) | (.., Err(missing)) => return missing,
+            };
         let Ok(seconds) = timestamp.parse::<i64>() else { return Finding::Missing("webhook-timestamp") };
         if !in_time(seconds, now) {
             return Finding::OutOfTime;

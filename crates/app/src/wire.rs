@@ -9,6 +9,7 @@ use tillstream_store::sqlite::{self, Options};
 use tillstream_store::{Clock, MasterKey, State, Stores};
 
 use crate::config::{Config, MasterKeySource};
+use crate::faults;
 
 /// The machine's clock, for everything that takes one.
 pub fn clock() -> Clock {
@@ -25,7 +26,8 @@ pub fn now() -> Time {
 /// # Errors
 /// When the folder is in use by another process, cannot be written, or was sealed with another master key.
 pub fn open(config: &Config) -> anyhow::Result<Stores> {
-    let options = Options::new(clock(), master_key(config)?);
+    let faults = faults::from_environment()?;
+    let options = Options { faults, ..Options::new(clock(), master_key(config)?) };
     let stores = sqlite::open(&config.data, options);
     stores.with_context(|| format!("open the data folder {}", config.data.display()))
 }

@@ -68,6 +68,8 @@ fn a_failure_ends_with_1_and_says_what_to_do_in_one_line() {
         (&["integrations", "list", "--url", "http://127.0.0.1:1", "--key", "tsk_x"][..], "tillstream serve"),
         (&["integrations", "list", "--data", "no-such-folder"], "TILLSTREAM_KEY"),
         (&["emit", "no-such-file.json", "--key", "tsk_x"], "no-such-file.json"),
+        (&["emit", "--generate", "1", "--url", "http://127.0.0.1:1", "--key", "tsk_x"], "tillstream serve"),
+        (&["keys", "list", "--data", "no-such-folder"], "--data"),
     ] {
         let (code, text) = output(args);
         assert_eq!(code, 1, "{args:?}: {text}");

@@ -149,7 +149,8 @@ impl Access {
     ) -> Result<Option<Arc<Company>>, StoreError> {
         {
             let known = lock(&self.companies);
-            let found = known.at.filter(|at| cache::is_fresh(*at, now)).and_then(|_| known.list.iter().find(|c| is_it(c)));
+            let found =
+                known.at.filter(|at| cache::is_fresh(*at, now)).and_then(|_| known.list.iter().find(|c| is_it(c)));
             if let Some(company) = found {
                 return Ok(Some(company.clone()));
             }

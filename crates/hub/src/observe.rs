@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use metrics::{Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of the histograms of durations, in seconds.
@@ -119,7 +121,10 @@ impl fmt::Debug for Meters {
 fn describe() {
     describe_counter!(EVENTS, "Events received, by result: accepted, refused, or duplicate (known already).");
     describe_histogram!(APPEND, Unit::Seconds, "From an unpacked request to its durable commit.");
-    describe_counter!(DELIVERIES, "Events that integrations are done with, by outcome: delivered, rejected or expired.");
+    describe_counter!(
+        DELIVERIES,
+        "Events that integrations are done with, by outcome: delivered, rejected or expired."
+    );
     describe_counter!(FAILED_ATTEMPTS, "Attempts to deliver that failed, probes included.");
     describe_histogram!(ATTEMPT, Unit::Seconds, "One whole exchange with a receiver.");
     describe_gauge!(IN_FLIGHT, "Attempts under way.");
@@ -143,7 +148,19 @@ mod tests {
         let text = one.render();
         assert!(text.contains("tillstream_events_total{result=\"accepted\"} 3"), "{text}");
         assert!(other.render().contains("tillstream_events_total{result=\"accepted\"} 0"));
-        for name in [EVENTS, APPEND, DELIVERIES, FAILED_ATTEMPTS, ATTEMPT, IN_FLIGHT, LANES_AWAKE, PARKED, CIRCUITS_OPEN, COMMITS, LOG_QUEUE] {
+        for name in [
+            EVENTS,
+            APPEND,
+            DELIVERIES,
+            FAILED_ATTEMPTS,
+            ATTEMPT,
+            IN_FLIGHT,
+            LANES_AWAKE,
+            PARKED,
+            CIRCUITS_OPEN,
+            COMMITS,
+            LOG_QUEUE,
+        ] {
             assert!(text.contains(&format!("# HELP {name} ")), "{name} in {text}");
         }
         assert!(text.contains("tillstream_append_seconds_bucket{le=\"0.005\"} 1"), "{text}");

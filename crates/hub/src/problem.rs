@@ -262,8 +262,11 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Self {
-        Problem::new(Kind::Internal, "the hub could not read or write its data; try again, and report the instance if it stays so")
-            .internally(e.to_string())
+        Problem::new(
+            Kind::Internal,
+            "the hub could not read or write its data; try again, and report the instance if it stays so",
+        )
+        .internally(e.to_string())
     }
 }
 
@@ -281,7 +284,8 @@ impl From<IngestError> for Problem {
     fn from(e: IngestError) -> Self {
         match e {
             IngestError::Unreadable(why) => {
-                let kind = if matches!(why, Unreadable::TooMany { .. }) { Kind::TooManyEvents } else { Kind::InvalidBody };
+                let kind =
+                    if matches!(why, Unreadable::TooMany { .. }) { Kind::TooManyEvents } else { Kind::InvalidBody };
                 Problem::new(kind, why.to_string())
             }
             IngestError::Append(e) => e.into(),
@@ -290,8 +294,11 @@ impl From<IngestError> for Problem {
 }
 
 fn behind() -> Problem {
-    Problem::new(Kind::Behind, "more events wait to be written than the log holds back; nothing was kept, send them again")
-        .retry_after(BEHIND_RETRY_SECONDS)
+    Problem::new(
+        Kind::Behind,
+        "more events wait to be written than the log holds back; nothing was kept, send them again",
+    )
+    .retry_after(BEHIND_RETRY_SECONDS)
 }
 
 fn disk_full() -> Problem {

@@ -164,7 +164,7 @@ impl Condition {
         };
         match self.path.head() {
             "data" => self.inside(content.data.get(), test),
-            "correlation" => content.correlation.as_deref().is_some_and(|c| self.inside(c.get(), test)),
+            "correlation" => content.correlation.as_ref().is_some_and(|c| self.inside(c.get(), test)),
             "name" => quoted(Some(&content.name), &mut test),
             "site" => quoted(content.site.as_deref(), &mut test),
             "terminal" => quoted(content.terminal.as_deref(), &mut test),

@@ -1,8 +1,8 @@
 //! Events: what a source says, and what the log keeps of it.
 
-use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use crate::json::Json;
 use crate::{CompanyNo, EventId, Seq, Time};
 
 /// Most bytes of one event as sent, and of its compact `data` (`contracts/hub-api.md`, "Events in").
@@ -24,11 +24,11 @@ pub struct Content {
     /// `YYYY-MM-DD`, the trading day it belongs to.
     pub business_date: Option<Box<str>>,
     /// Flat object of related ids.
-    pub correlation: Option<Box<RawValue>>,
+    pub correlation: Option<Json>,
     /// The caller's idempotency id, unique per company and site for 7 days.
     pub caller_id: Option<Box<str>>,
     /// The payload.
-    pub data: Box<RawValue>,
+    pub data: Json,
 }
 
 impl Content {
@@ -51,7 +51,7 @@ impl Content {
 
     /// The domain entity: its type and id.
     pub fn domain_entity(&self) -> Option<(&str, std::borrow::Cow<'_, str>)> {
-        let correlation = self.correlation.as_deref().map(RawValue::get);
+        let correlation = self.correlation.as_ref().map(Json::get);
         for (field, entity) in [("order_id", "order"), ("customer_id", "customer")] {
             if let Some(id) = correlation.and_then(|c| crate::path::text(c, field)) {
                 return Some((entity, id));
@@ -71,7 +71,7 @@ impl Content {
             self.entity_id.as_deref().map(str::as_bytes),
             at.as_ref().map(<[u8; 8]>::as_slice),
             self.business_date.as_deref().map(str::as_bytes),
-            self.correlation.as_deref().map(|c| c.get().as_bytes()),
+            self.correlation.as_ref().map(|c| c.get().as_bytes()),
             Some(self.data.get().as_bytes()),
         ];
         for part in parts {
@@ -85,7 +85,7 @@ impl Content {
     /// About how many bytes the event takes in memory, for budgets.
     pub fn size(&self) -> usize {
         const FIXED: usize = 192;
-        FIXED + self.data.get().len() + self.correlation.as_deref().map_or(0, |c| c.get().len())
+        FIXED + self.data.get().len() + self.correlation.as_ref().map_or(0, |c| c.get().len())
     }
 }
 
@@ -145,7 +145,7 @@ pub(crate) mod tests {
             business_date: None,
             correlation: None,
             caller_id: None,
-            data: RawValue::from_string(data.to_owned()).unwrap(),
+            data: Json::trusted(data),
         };
         let at = Time::from_millis(1_790_000_000_000);
         Event { company: CompanyNo(1), seq: 1, id: EventId::new(at, [1; 10]), accepted_at: at, content }
@@ -163,7 +163,7 @@ pub(crate) mod tests {
     fn the_domain_entity_is_the_order_then_the_customer_then_the_entity() {
         let with = |c: Option<&str>| {
             let mut content = event("return.processed", "{}").content;
-            content.correlation = c.map(|c| RawValue::from_string(c.to_owned()).unwrap());
+            content.correlation = c.map(Json::trusted);
             content.domain_entity().map(|(e, id)| (e.to_owned(), id.into_owned()))
         };
         assert_eq!(with(Some(r#"{"customer_id":"c","order_id":7}"#)), Some(("order".into(), "7".into())));

@@ -4,11 +4,9 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::event::Event;
 use crate::integration::Format;
-use crate::json::push_quoted;
+use crate::json::{Json, push_quoted};
 use crate::path::{self, Path};
 
 impl Format {
@@ -47,7 +45,7 @@ pub fn body(format: Format, frame: Frame<'_>, event: &Event, redaction: &[Path])
     out.end()
 }
 
-fn redacted<'a>(data: &'a RawValue, redaction: &[Path]) -> Cow<'a, str> {
+fn redacted<'a>(data: &'a Json, redaction: &[Path]) -> Cow<'a, str> {
     let stripped = if redaction.is_empty() { None } else { path::without(data.get(), redaction) };
     stripped.map_or(Cow::Borrowed(data.get()), Cow::Owned)
 }
@@ -65,7 +63,7 @@ fn tillstream(out: &mut Object, frame: Frame<'_>, event: &Event, data: &str) {
     out.optional("occurred_at", c.occurred_at.map(|t| t.to_string()).as_deref());
     out.text("accepted_at", &event.accepted_at.to_string());
     out.text("seq", &position(frame.epoch, event.seq));
-    out.raw("correlation", c.correlation.as_deref().map_or("{}", RawValue::get));
+    out.raw("correlation", c.correlation.as_ref().map_or("{}", Json::get));
     out.raw("data", data);
 }
 
@@ -175,7 +173,7 @@ mod tests {
         let mut e = event("order.saved", r#"{"total":10.00,"customer":{"email":"a@b","x":1}}"#);
         e.content.terminal = Some("2".into());
         e.content.business_date = Some("2026-11-21".into());
-        e.content.correlation = RawValue::from_string(r#"{"order_id":"e1"}"#.into()).ok();
+        e.content.correlation = Some(Json::trusted(r#"{"order_id":"e1"}"#));
         e
     }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use crate::Time;
 use crate::catalogue::{identity_paths, is_hub_made, is_name};
 use crate::event::{Content, MAX_EVENT_BYTES, entity_of};
-use crate::json::{self, compact};
+use crate::json::{self, Json, compact};
 use crate::path::{self, Path};
 use crate::time::is_date;
 
@@ -183,16 +183,16 @@ fn boxed(text: Cow<'_, str>) -> Box<str> {
     text.into_owned().into_boxed_str()
 }
 
-fn kept_data(data: &RawValue, drop: &Drop) -> Result<Box<RawValue>, Refused> {
+fn kept_data(data: &RawValue, drop: &Drop) -> Result<Json, Refused> {
     if !data.get().starts_with('{') {
         return Err(invalid("data", "an object"));
     }
     let compacted = compacted(data, "data")?;
     let kept = path::without(&compacted, &drop.0).map_or(compacted, Cow::Owned);
-    raw(kept, "data")
+    Ok(Json::trusted(kept.into_owned()))
 }
 
-fn kept_correlation(correlation: &RawValue) -> Result<Box<RawValue>, Refused> {
+fn kept_correlation(correlation: &RawValue) -> Result<Json, Refused> {
     let compacted = compacted(correlation, "correlation")?;
     let flat = compacted.starts_with('{')
         && path::members(&compacted).all(|(_, v)| !v.starts_with(['{', '[']))
@@ -200,15 +200,11 @@ fn kept_correlation(correlation: &RawValue) -> Result<Box<RawValue>, Refused> {
     if !flat {
         return Err(invalid("correlation", format!("a flat object of at most {MAX_CORRELATION} bytes")));
     }
-    raw(compacted, "correlation")
+    Ok(Json::trusted(compacted.into_owned()))
 }
 
 fn compacted<'a>(value: &'a RawValue, path: &str) -> Result<Cow<'a, str>, Refused> {
     compact(value.get()).map_err(|e: json::Refused| invalid(path, e.to_string()))
-}
-
-fn raw(json: Cow<'_, str>, path: &str) -> Result<Box<RawValue>, Refused> {
-    RawValue::from_string(json.into_owned()).map_err(|e| invalid(path, e.to_string()))
 }
 
 fn identity(name: &str, data: &str) -> Option<Box<str>> {

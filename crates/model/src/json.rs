@@ -6,6 +6,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use memchr::memchr2;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
 /// Deepest nesting of objects and arrays that is accepted.
 pub const MAX_DEPTH: usize = 64;
 
@@ -24,6 +28,29 @@ pub enum Refused {
     /// Not JSON; the caller did not check it first.
     #[error("not a JSON text")]
     Broken,
+}
+
+/// A compact JSON text. Checked once at the door and never again on its way through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Json(Box<str>);
+
+impl Json {
+    /// Takes a text that [`compact`] returned, or that was kept since.
+    pub fn trusted(text: impl Into<Box<str>>) -> Self {
+        Json(text.into())
+    }
+
+    /// The text.
+    pub fn get(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for Json {
+    /// As the JSON it is, not as a text.
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        serde_json::from_str::<&RawValue>(&self.0).map_err(serde::ser::Error::custom)?.serialize(s)
+    }
 }
 
 /// The compact spelling of a valid JSON text; borrowed when it is compact already.
@@ -142,11 +169,11 @@ impl<'a> Scan<'a> {
 pub(crate) fn end_of_string(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from + 1;
     loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at + 1),
-            b'\\' => at += 2,
-            _ => at += 1,
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
         }
+        at += 2;
     }
 }
 

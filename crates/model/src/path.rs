@@ -133,11 +133,18 @@ pub fn member_of<'a>(json: &'a str, name: &str) -> Option<&'a str> {
     members(json).find(|(key, _)| same_key(key, name)).map(|(_, value)| value)
 }
 
-/// The JSON text without what the paths lead to. None when there was nothing to remove.
+/// The JSON text without what the paths lead to. None when they lead nowhere.
 pub fn without(json: &str, paths: &[Path]) -> Option<String> {
+    if paths.is_empty() {
+        return None;
+    }
     let paths: Vec<&[Step]> = paths.iter().map(|p| p.steps.as_slice()).collect();
-    let mut out = String::new();
-    strip(json, &paths, &mut out).then_some(out)
+    if !leads_somewhere(json, &paths) {
+        return None;
+    }
+    let mut out = String::with_capacity(json.len());
+    strip(json, &paths, &mut out);
+    Some(out)
 }
 
 fn walk(json: &str, steps: &[Step], visit: &mut impl FnMut(&str) -> bool) -> bool {
@@ -148,59 +155,58 @@ fn walk(json: &str, steps: &[Step], visit: &mut impl FnMut(&str) -> bool) -> boo
     }
 }
 
-/// Copies `json` into `out` without what the paths lead to; whether anything was left out.
-fn strip(json: &str, paths: &[&[Step]], out: &mut String) -> bool {
+/// Whether any of the paths leads to a value. Most payloads have none of what is to be removed, and are not copied.
+fn leads_somewhere(json: &str, paths: &[&[Step]]) -> bool {
+    if paths.iter().any(|p| p.is_empty()) {
+        return true;
+    }
     match json.as_bytes().first() {
-        Some(b'{') => strip_object(json, paths, out),
-        Some(b'[') => strip_array(json, paths, out),
-        _ => {
-            out.push_str(json);
-            false
+        Some(b'{') => members(json).any(|(key, value)| {
+            let mut inner = paths.iter().filter_map(|p| step_into(p, key)).peekable();
+            inner.peek().is_some() && leads_somewhere(value, &inner.collect::<Vec<_>>())
+        }),
+        Some(b'[') => {
+            let inner: Vec<&[Step]> = paths.iter().filter_map(|p| p.strip_prefix(&[Step::Each][..])).collect();
+            !inner.is_empty() && elements(json).any(|value| leads_somewhere(value, &inner))
         }
+        _ => false,
     }
 }
 
-fn strip_object(json: &str, paths: &[&[Step]], out: &mut String) -> bool {
-    let mut changed = false;
+/// Copies `json` into `out` without what the paths lead to.
+fn strip(json: &str, paths: &[&[Step]], out: &mut String) {
+    match json.as_bytes().first() {
+        Some(b'{') if !paths.is_empty() => strip_object(json, paths, out),
+        Some(b'[') if !paths.is_empty() => strip_array(json, paths, out),
+        _ => out.push_str(json),
+    }
+}
+
+fn strip_object(json: &str, paths: &[&[Step]], out: &mut String) {
     out.push('{');
     for (key, value) in members(json) {
         let inner: Vec<&[Step]> = paths.iter().filter_map(|p| step_into(p, key)).collect();
         if inner.iter().any(|p| p.is_empty()) {
-            changed = true;
             continue;
         }
         comma(out, '{');
         out.push_str(key);
         out.push(':');
-        changed |= strip_or_copy(value, &inner, out);
+        strip(value, &inner, out);
     }
     out.push('}');
-    changed
 }
 
-fn strip_array(json: &str, paths: &[&[Step]], out: &mut String) -> bool {
+fn strip_array(json: &str, paths: &[&[Step]], out: &mut String) {
     let inner: Vec<&[Step]> = paths.iter().filter_map(|p| p.strip_prefix(&[Step::Each][..])).collect();
-    let drop_all = inner.iter().any(|p| p.is_empty());
-    let mut changed = false;
     out.push('[');
-    for value in elements(json) {
-        if drop_all {
-            changed = true;
-            continue;
+    if !inner.iter().any(|p| p.is_empty()) {
+        for value in elements(json) {
+            comma(out, '[');
+            strip(value, &inner, out);
         }
-        comma(out, '[');
-        changed |= strip_or_copy(value, &inner, out);
     }
     out.push(']');
-    changed
-}
-
-fn strip_or_copy(value: &str, paths: &[&[Step]], out: &mut String) -> bool {
-    if paths.is_empty() {
-        out.push_str(value);
-        return false;
-    }
-    strip(value, paths, out)
 }
 
 fn comma(out: &mut String, opening: char) {

@@ -203,8 +203,8 @@ mod tests {
     fn settings() -> Settings {
         let written = serde_json::json!({
             "id": "erp",
-            "target": {"kind": "http", "url": "https://erp.example", "headers": {"x-key": "header-secret-1"},
-                "authorization": {"default": "Bearer default-secret", "sites": {"a.b": "Bearer site-secret", "9": null}}},
+            "target": {"kind": "http", "url": "https://erp.example", "headers": {"x-key": "header-key-QX1Z"},
+                "authorization": {"default": "Bearer default-QX2Z", "sites": {"a.b": "Bearer site-QX3Z", "9": null}}},
             "signing": {"secrets": [format!("whsec_{}", STANDARD.encode([9; 32]))]},
         });
         Written::from_json(written).unwrap().complete().unwrap()

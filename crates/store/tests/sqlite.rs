@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tillstream_model::{CompanyNo, Time};
 use tillstream_store::sqlite::{self, Fault, FaultPoint, Faults, Options};
 use tillstream_store::suite::{self, Engine, START, content, settings};
-use tillstream_store::{Append, AppendError, Appended, Log, MasterKey, ReadLimit, Retention, Stores};
+use tillstream_store::{Append, AppendError, Appended, MasterKey, ReadLimit, Retention, Stores};
 
 const COMPANY: CompanyNo = CompanyNo(1);
 const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: usize::MAX };
@@ -135,7 +135,9 @@ impl Faults for Put {
 fn with_faults(engine: &Sqlite) -> (Options, Arc<Put>, Arc<AtomicUsize>) {
     let (faults, fatal) = (Arc::new(Put(Mutex::new(None))), Arc::new(AtomicUsize::new(0)));
     let count = fatal.clone();
-    let on_fatal = Arc::new(move |_: &str| drop(count.fetch_add(1, Ordering::AcqRel)));
+    let on_fatal = Arc::new(move |_: &str| {
+        count.fetch_add(1, Ordering::AcqRel);
+    });
     (Options { faults: Some(faults.clone()), on_fatal, ..engine.options() }, faults, fatal)
 }
 

@@ -1,17 +1,17 @@
 //! `tillstream keys`: API keys, written into the data folder; works while the hub runs.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
 use tillstream_hub::access::{NewKey, Scopes};
-use tillstream_model::CompanyNo;
-use tillstream_model::Time;
+use tillstream_model::{CompanyNo, Time};
 use tillstream_store::State;
 use tillstream_store::state::Key;
 
-use crate::config::{self, ConfigFile, Written, Wrong};
+use crate::config::{self, Config, ConfigFile, Written, Wrong};
 use crate::{bootstrap, output, wire};
 
 const EXAMPLES: &str = "\
@@ -22,9 +22,10 @@ Examples:
   tillstream keys list --json
   tillstream keys delete key_0123456789abcdef
 
-Scopes: events:write, events:read, events:payload, integrations:read|write, deliveries:read|write, sites:read|write,
-keys:write, users:write, gateways:write, extractor:read|write, audit:read; `all` is all of these for the first
-company, `instance` the operator's, for every company. A deleted key stops working within seconds.";
+Scopes: events:write, events:read, events:payload, integrations:read|write,
+deliveries:read|write, sites:read|write, keys:write, users:write, gateways:write,
+extractor:read|write, audit:read; `all` is all of these for the first company, `instance`
+the operator's, for every company. A deleted key stops working within seconds.";
 
 /// What to do.
 #[derive(clap::Args, Debug)]
@@ -94,14 +95,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 async fn create(name: String, scopes: Vec<String>, expires_at: Option<Time>, place: Place) -> anyhow::Result<()> {
     let parsed = Scopes::parse(&scopes).map_err(|e| Wrong::new(e.to_string()))?;
-    let state = place.open()?;
+    let state = wire::open_state(&place.config()?)?;
     let company = if parsed.is_operator() { None } else { Some(bootstrap::first_company(&*state).await?.no) };
     let new = NewKey { company, name, scopes, expires_at };
     output::line(bootstrap::make_key(&*state, new, wire::now()).await?)
 }
 
 async fn list(json: bool, place: Place) -> anyhow::Result<()> {
-    let state = place.open()?;
+    let state = place.open_existing()?;
     let keys = all(&*state).await?;
     if json {
         return output::json(&keys.iter().map(document).collect::<Vec<_>>());
@@ -114,7 +115,7 @@ async fn list(json: bool, place: Place) -> anyhow::Result<()> {
 }
 
 async fn delete(id: &str, place: Place) -> anyhow::Result<()> {
-    let state = place.open()?;
+    let state = place.open_existing()?;
     for company in reach(&*state).await? {
         if state.delete_key(company, id).await? {
             return output::line(format!("{id} is deleted"));
@@ -124,9 +125,17 @@ async fn delete(id: &str, place: Place) -> anyhow::Result<()> {
 }
 
 impl Place {
-    fn open(self) -> anyhow::Result<std::sync::Arc<dyn State>> {
-        let written = Written { data: self.data, database: self.database, ..Written::default() };
-        wire::open_state(&config::load(&self.file, written)?)
+    fn config(self) -> Result<Config, Wrong> {
+        config::load(&self.file, Written { data: self.data, database: self.database, ..Written::default() })
+    }
+
+    /// Looking at keys makes no folder where there is none.
+    fn open_existing(self) -> anyhow::Result<Arc<dyn State>> {
+        let config = self.config()?;
+        if !config.data.is_dir() {
+            bail!("there is no data folder {}; name the hub's with --data", config.data.display());
+        }
+        wire::open_state(&config)
     }
 }
 
@@ -138,9 +147,10 @@ async fn all(state: &dyn State) -> anyhow::Result<Vec<Key>> {
     Ok(keys)
 }
 
-/// The operator, then the first company.
-async fn reach(state: &dyn State) -> anyhow::Result<[Option<CompanyNo>; 2]> {
-    Ok([None, Some(bootstrap::first_company(state).await?.no)])
+/// The operator, then the first company if there is one.
+async fn reach(state: &dyn State) -> anyhow::Result<Vec<Option<CompanyNo>>> {
+    let first = state.companies().await?.into_iter().map(|company| company.no).min();
+    Ok(std::iter::once(None).chain(first.map(Some)).collect())
 }
 
 fn row(key: &Key) -> [String; 5] {

@@ -1,10 +1,12 @@
 //! `tillstream serve`: runs a hub.
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::config::{self, Config, ConfigFile, Written};
+use crate::api_client::DEFAULT_URL;
+use crate::config::{self, Config, ConfigFile, DEFAULT_DATA, Written};
 use crate::process::Process;
 use crate::shutdown::Asked;
 use crate::{logging, output, server};
@@ -15,9 +17,15 @@ Examples:
   tillstream serve --data /var/lib/tillstream --listen 127.0.0.1:9000 --log-format json
   tillstream serve --listen 0.0.0.0:8080 --behind-proxy --allow-networks lan
 
-The first start makes one company and one key, prints the key and leaves it in <DATA>.admin-key for commands on this
-machine. Every option is also a variable (TILLSTREAM_LISTEN) and a line of tillstream.toml (listen = \"…\").
+The first start makes one company and one key, prints the key and leaves it in
+<DATA>.admin-key for commands on this machine. Every option is also a variable
+(TILLSTREAM_LISTEN) and a line of tillstream.toml (listen = \"…\").
 Ctrl-C or SIGTERM ends it in good order; a second one at once.";
+
+/// Said when deliveries to this machine would be refused, as they are unless somebody opens it.
+const LOOPBACK_CLOSED: &str = "\
+    To deliver to this machine too, start the hub with --allow-networks 127.0.0.0/8
+";
 
 /// How to serve.
 #[derive(clap::Args, Debug)]
@@ -38,7 +46,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     logging::to_stderr(config.log_format, &config.log_level)?;
     let mut asked = Asked::listen()?;
     let process = start(&config).await?;
-    greet(&process)?;
+    greet(&process, &config)?;
     tracing::info!(address = %process.address, data = %config.data.display(), version = env!("CARGO_PKG_VERSION"), "serving");
     asked.wait().await;
     tracing::info!("ending: finishing what is under way; once more ends at once");
@@ -58,7 +66,7 @@ async fn start(config: &Config) -> anyhow::Result<Process> {
     Process::start(config, listener).await
 }
 
-fn greet(process: &Process) -> anyhow::Result<()> {
+fn greet(process: &Process, config: &Config) -> anyhow::Result<()> {
     let url = process.url();
     let Some(first) = &process.first_key else {
         return output::line(format!("Tillstream is at {url}, its API at {url}/docs"));
@@ -73,11 +81,24 @@ Tillstream is at {url} and has no integrations yet.
 
   Next:
     read the API          {url}/docs
-    see deliveries        tillstream listen --create{loopback}
-    send events           tillstream emit --generate 100
-",
+    see deliveries        tillstream listen --create{options}
+    send events           tillstream emit --generate 100{options}
+{loopback}",
         key = first.key,
         file = first.file.display(),
-        loopback = "   (with TILLSTREAM_ALLOW_NETWORKS=127.0.0.0/8 for the hub)",
+        options = options(&url, config),
+        loopback = if reaches_loopback(config) { "" } else { LOOPBACK_CLOSED },
     ))
+}
+
+/// What other commands need to find this hub, when it is not where they look by themselves.
+fn options(url: &str, config: &Config) -> String {
+    let url = if url == DEFAULT_URL { String::new() } else { format!(" --url {url}") };
+    let is_default = config.data.as_os_str() == DEFAULT_DATA;
+    let data = if is_default { String::new() } else { format!(" --data {}", config.data.display()) };
+    url + &data
+}
+
+fn reaches_loopback(config: &Config) -> bool {
+    config.policy.allows(Ipv4Addr::LOCALHOST.into())
 }

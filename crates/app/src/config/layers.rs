@@ -56,7 +56,11 @@ impl Layers {
         let mut settings: Vec<Setting> = KEYS.into_iter().filter_map(|key| self.setting(key, config)).collect();
         if let MasterKeySource::Given(key) = &config.master_key {
             settings.retain(|s| s.key != "master_key_file");
-            settings.push(Setting { key: "master_key", value: quoted(&key.masked()), source: format!("{PREFIX}MASTER_KEY") });
+            settings.push(Setting {
+                key: "master_key",
+                value: quoted(&key.masked()),
+                source: format!("{PREFIX}MASTER_KEY"),
+            });
         }
         settings
     }
@@ -197,7 +201,8 @@ mod tests {
     #[test]
     fn a_port_of_the_platform_wins_over_the_file_and_loses_to_our_own_variable() {
         let port = ("PORT", "9000");
-        let listen = |environment: &[_]| read("listen = '127.0.0.1:1'", environment, Written::default()).unwrap().0.listen;
+        let listen =
+            |environment: &[_]| read("listen = '127.0.0.1:1'", environment, Written::default()).unwrap().0.listen;
         assert_eq!(listen(&[port]).to_string(), "127.0.0.1:9000");
         assert_eq!(listen(&[port, ("TILLSTREAM_BEHIND_PROXY", "true")]).to_string(), "0.0.0.0:9000");
         assert_eq!(listen(&[port, ("TILLSTREAM_LISTEN", "127.0.0.1:2")]).port(), 2);
@@ -225,7 +230,8 @@ mod tests {
 
     #[test]
     fn lists_may_be_written_with_commas() {
-        let networks = |toml: &str, environment: &[_]| read(toml, environment, Written::default()).unwrap().0.allow_networks;
+        let networks =
+            |toml: &str, environment: &[_]| read(toml, environment, Written::default()).unwrap().0.allow_networks;
         assert_eq!(networks("", &[("TILLSTREAM_ALLOW_NETWORKS", "lan, 127.0.0.0/8")]), ["lan", "127.0.0.0/8"]);
         assert_eq!(networks("allow_networks = ['lan']", &[]), ["lan"]);
     }

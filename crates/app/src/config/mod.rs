@@ -12,7 +12,6 @@ pub use layers::Setting;
 pub use used::{Config, LogFormat, MasterKeySource, admin_key_file};
 pub use written::{ConfigFile, Written};
 
-
 /// Where the hub listens when nobody says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
 /// Where the hub keeps its data when nobody says otherwise.
@@ -76,7 +75,10 @@ pub fn explain(file: &ConfigFile, command_line: Written) -> Result<(Config, Vec<
 pub fn beside(data: &std::path::Path, suffix: &str) -> Result<PathBuf, Wrong> {
     let absolute = std::path::absolute(data).map_err(|e| Wrong::new(format!("data \"{}\": {e}", data.display())))?;
     let Some(name) = absolute.file_name() else {
-        return Err(Wrong::new(format!("data \"{}\" has no name of its own: give a folder such as ./data", data.display())));
+        return Err(Wrong::new(format!(
+            "data \"{}\" has no name of its own: give a folder such as ./data",
+            data.display()
+        )));
     };
     let mut name = name.to_owned();
     name.push(".");

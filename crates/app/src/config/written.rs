@@ -46,12 +46,12 @@ pub struct Written {
     pub allow_networks: Option<Vec<String>>,
 
     /// A proxy in front does TLS: allow listening beyond loopback in clear text
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub behind_proxy: Option<bool>,
 
     /// Let `/metrics` answer others than this machine
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub metrics_public: Option<bool>,
 
@@ -61,7 +61,7 @@ pub struct Written {
     pub master_key_file: Option<PathBuf>,
 
     /// How log lines are written to standard error [default: text]
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    #[arg(long, value_name = "text|json", value_enum, hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
 

@@ -66,7 +66,8 @@ pub struct Collector {
 impl Collector {
     /// From these.
     pub fn new(api: Api, sent: Arc<Mutex<Sent>>, receivers: Vec<Receiver>, sites: Vec<Site>) -> Self {
-        Self { api, sent, receivers, sites, accepted: VecDeque::new(), curve: VecDeque::new() }
+        let accepted = VecDeque::from([(Instant::now(), 0)]);
+        Self { api, sent, receivers, sites, accepted, curve: VecDeque::new() }
     }
 
     /// The figures now. A hub that does not answer shows in the lanes' state.
@@ -112,7 +113,8 @@ impl Figures {
 
 async fn lane(api: &Api, receiver: &Receiver) -> LaneFigures {
     let (p50_ms, p99_ms) = receiver.latencies_ms();
-    let figures = LaneFigures { name: receiver.name(), counts: receiver.counts(), p50_ms, p99_ms, ..LaneFigures::default() };
+    let figures =
+        LaneFigures { name: receiver.name(), counts: receiver.counts(), p50_ms, p99_ms, ..LaneFigures::default() };
     let path = format!("/integrations/{}", receiver.name());
     let stats_path = format!("{path}/stats");
     let (integration, stats) = match tokio::join!(api.get(&path), api.get(&stats_path)) {
@@ -160,10 +162,9 @@ mod tests {
         let api = Api::new("http://127.0.0.1:1", "tsk_x").unwrap();
         let mut collector = Collector::new(api, Arc::default(), Vec::new(), Vec::new());
         let start = Instant::now();
-        assert_eq!(collector.rate(0, start), 0.0);
         for second in 1..=10 {
             let rate = collector.rate(second * 100, start + Duration::from_secs(second));
-            assert_eq!(rate.round(), 100.0);
+            assert_eq!(rate.round(), 100.0, "second {second}");
         }
         let quiet = (11..=20).map(|second| collector.rate(1_000, start + Duration::from_secs(second))).last();
         assert_eq!(quiet, Some(0.0));

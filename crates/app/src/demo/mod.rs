@@ -111,11 +111,6 @@ impl End {
         self.started.elapsed()
     }
 
-    /// Whether it is over.
-    pub fn is_over(&self) -> bool {
-        self.after.is_some_and(|after| self.elapsed() >= after)
-    }
-
     /// Waits until it is over; for ever when nobody said how long.
     pub async fn wait(&self) {
         match self.after {

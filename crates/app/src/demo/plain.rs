@@ -46,7 +46,14 @@ fn line(figures: &Figures, elapsed: Duration) -> String {
 }
 
 fn in_short(lane: &LaneFigures) -> String {
-    format!("{} delivered, {} waiting, {} retrying, p99 {}, {}", lane.counts.delivered, lane.waiting, lane.retrying, ms(lane.p99_ms), lane.state)
+    format!(
+        "{} delivered, {} waiting, {} retrying, p99 {}, {}",
+        lane.counts.delivered,
+        lane.waiting,
+        lane.retrying,
+        ms(lane.p99_ms),
+        lane.state
+    )
 }
 
 fn in_full(lane: &LaneFigures) -> String {
@@ -83,14 +90,26 @@ mod tests {
 
     fn figures() -> Figures {
         let counts = Counts { delivered: 90, failed: 4, verified: 94, unverified: 0, out_of_order: 0 };
-        let lane = LaneFigures { name: "flaky", counts, waiting: 3, retrying: 2, state: "flowing".into(), p50_ms: Some(2), p99_ms: Some(12_345), rejected: 0 };
+        let lane = LaneFigures {
+            name: "flaky",
+            counts,
+            waiting: 3,
+            retrying: 2,
+            state: "flowing".into(),
+            p50_ms: Some(2),
+            p99_ms: Some(12_345),
+            rejected: 0,
+        };
         Figures { rate: 71.6, lanes: vec![lane], ..Figures::default() }
     }
 
     #[test]
     fn a_line_says_what_flows() {
         let line = line(&figures(), Duration::from_secs(12));
-        assert_eq!(line, "  12 s  72 events/s, 0 accepted | flaky: 90 delivered, 3 waiting, 2 retrying, p99 12 s, flowing");
+        assert_eq!(
+            line,
+            "  12 s  72 events/s, 0 accepted | flaky: 90 delivered, 3 waiting, 2 retrying, p99 12 s, flowing"
+        );
     }
 
     #[test]

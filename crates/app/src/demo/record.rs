@@ -91,7 +91,9 @@ mod tests {
     fn came(record: &mut Record, entity_id: &str, seq: u64, latency_ms: i64, signature: Finding) {
         let mut headers = HeaderMap::new();
         headers.insert("tillstream-seq", format!("1-{seq}").parse().unwrap());
-        let body = format!(r#"{{"entity":"order","entity_id":"{entity_id}","accepted_at":"1970-01-01T00:00:00Z","data":{{}}}}"#);
+        let body = format!(
+            r#"{{"entity":"order","entity_id":"{entity_id}","accepted_at":"1970-01-01T00:00:00Z","data":{{}}}}"#
+        );
         record.came(&headers, body.as_bytes(), signature, Time::from_millis(latency_ms));
     }
 
@@ -114,7 +116,10 @@ mod tests {
         for n in 1..=100 {
             came(&mut record, "a", n, n as i64, Finding::Valid);
         }
-        assert_eq!((record.latency_ms(0.5), record.latency_ms(0.99), record.latency_ms(1.0)), (Some(50), Some(99), Some(100)));
+        assert_eq!(
+            (record.latency_ms(0.5), record.latency_ms(0.99), record.latency_ms(1.0)),
+            (Some(50), Some(99), Some(100))
+        );
         for n in 0..LATENCIES as u64 {
             came(&mut record, "a", 101 + n, 7, Finding::Valid);
         }

@@ -45,7 +45,8 @@ impl Place {
         if let Some(data) = data {
             return Ok(Self { data, temporary: None });
         }
-        let folder = tempfile::Builder::new().prefix("tillstream-demo-").tempdir().context("make a temporary folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("tillstream-demo-").tempdir().context("make a temporary folder")?;
         Ok(Self { data: folder.path().join("data"), temporary: Some(folder) })
     }
 
@@ -94,7 +95,8 @@ impl Demo {
         let api = Api::new(&process.url(), &key)?;
         let receivers = Receivers::start(seed).await?;
         for receiver in &receivers.all {
-            let secret = integration(&api, receiver).await.with_context(|| format!("the integration {}", receiver.name()))?;
+            let secret =
+                integration(&api, receiver).await.with_context(|| format!("the integration {}", receiver.name()))?;
             receiver.check_with(SigningKey::parse(&secret)?);
         }
         let simulation = simulation(args, place, seed)?;
@@ -139,7 +141,10 @@ impl Demo {
 async fn bind(listen: Option<SocketAddr>) -> anyhow::Result<(TcpListener, Option<String>)> {
     if let Some(address) = listen {
         let listener = server::bind(address).await;
-        return Ok((listener.with_context(|| format!("cannot listen on {address}; choose another with --listen"))?, None));
+        return Ok((
+            listener.with_context(|| format!("cannot listen on {address}; choose another with --listen"))?,
+            None,
+        ));
     }
     let usual: SocketAddr = DEFAULT_LISTEN.parse()?;
     match server::bind(usual).await {
@@ -210,7 +215,9 @@ async fn take_over(api: &Api, receiver: &Receiver) -> anyhow::Result<Value> {
 fn settings(receiver: &Receiver) -> Value {
     let delivery = match receiver.temper() {
         Temper::Healthy | Temper::Slow => json!({}),
-        Temper::Flaky => json!({"timeout_seconds": FLAKY_TIMEOUT_SECONDS, "retry": {"schedule_seconds": FLAKY_SCHEDULE}}),
+        Temper::Flaky => {
+            json!({"timeout_seconds": FLAKY_TIMEOUT_SECONDS, "retry": {"schedule_seconds": FLAKY_SCHEDULE}})
+        }
     };
     json!({
         "id": receiver.name(),

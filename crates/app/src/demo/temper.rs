@@ -65,7 +65,8 @@ impl Mood {
     }
 
     fn flaky(&mut self) -> Reaction {
-        let (fails, busy, hangs) = (FAILS_PERCENT, FAILS_PERCENT + BUSY_PERCENT, FAILS_PERCENT + BUSY_PERCENT + HANGS_PERCENT);
+        let (fails, busy, hangs) =
+            (FAILS_PERCENT, FAILS_PERCENT + BUSY_PERCENT, FAILS_PERCENT + BUSY_PERCENT + HANGS_PERCENT);
         let (wait, status) = match self.dice.random_range(0..100) {
             n if n < fails => (Duration::ZERO, StatusCode::INTERNAL_SERVER_ERROR),
             n if n < busy => (Duration::ZERO, StatusCode::SERVICE_UNAVAILABLE),

@@ -108,13 +108,26 @@ fn newest(curve: &[u64], width: u16) -> &[u64] {
 
 fn flow(figures: &Figures) -> String {
     let sent = &figures.sent;
-    let time = sent.simulated.map(|t| format!(", in the stores it is {}", t.strftime("%A %H:%M UTC"))).unwrap_or_default();
+    let time =
+        sent.simulated.map(|t| format!(", in the stores it is {}", t.strftime("%A %H:%M UTC"))).unwrap_or_default();
     let trouble = sent.trouble.as_ref().map(|t| format!("  !! {t}")).unwrap_or_default();
     format!("{:.0} events/s, {} accepted, {} orders open{time}{trouble}", figures.rate, sent.accepted, sent.open_orders)
 }
 
 fn lane_table(lanes: &[LaneFigures]) -> Table<'_> {
-    let headings = ["", "delivered", "waiting", "retrying", "rejected", "p50", "p99", "verified", "bad sign.", "bad order", "state"];
+    let headings = [
+        "",
+        "delivered",
+        "waiting",
+        "retrying",
+        "rejected",
+        "p50",
+        "p99",
+        "verified",
+        "bad sign.",
+        "bad order",
+        "state",
+    ];
     let widths = [8, 10, 8, 9, 9, 9, 9, 9, 10, 10].map(Constraint::Length);
     Table::new(lanes.iter().map(lane_row), widths.into_iter().chain([Constraint::Min(10)]))
         .header(Row::new(headings).style(Style::new().add_modifier(Modifier::DIM)))
@@ -172,7 +185,13 @@ mod tests {
             ..LaneFigures::default()
         };
         let stores = sites.into_iter().zip(1..).collect();
-        Figures { rate: 71.6, curve: (0..240).collect(), lanes: ["healthy", "slow", "flaky"].map(lane).to_vec(), stores, ..Figures::default() }
+        Figures {
+            rate: 71.6,
+            curve: (0..240).collect(),
+            lanes: ["healthy", "slow", "flaky"].map(lane).to_vec(),
+            stores,
+            ..Figures::default()
+        }
     }
 
     fn drawn(width: u16, height: u16) -> String {
@@ -185,7 +204,9 @@ mod tests {
     #[test]
     fn a_usual_terminal_shows_links_lanes_and_stores() {
         let screen = drawn(120, 30);
-        for text in ["http://127.0.0.1:8080/docs", "72 events/s", "healthy", "1234", "2 ms", "flowing", "TS0101", "Los Angeles"] {
+        for text in
+            ["http://127.0.0.1:8080/docs", "72 events/s", "healthy", "1234", "2 ms", "flowing", "TS0101", "Los Angeles"]
+        {
             assert!(screen.contains(text), "{text} in\n{screen}");
         }
     }

@@ -167,7 +167,8 @@ async fn everything_answered_202_is_there_after_a_crash() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn card_numbers_tracks_and_codes_of_payments_are_never_stored() {
     let stage = Stage::new().await;
-    stage.integration("all", json!({})).await;
+    // Nothing is redacted on the way out, so what is missing was never stored.
+    stage.integration("all", json!({"redaction": []})).await;
     let card = json!({"number": "4111111111111111", "cvv": "739", "track1": "%B4111111111111111^X^2512?",
         "track2": ";4111111111111111=2512?", "brand": "visa", "last_four": "1111"});
     let data = json!({"_id": "o-1", "payment_info": {"payments": [{"amount": 10, "card": card}, {"card": card}]}});

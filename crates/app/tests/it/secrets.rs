@@ -85,7 +85,7 @@ async fn a_masked_value_in_a_write_means_unchanged() {
     stage.integration("erp", target).await;
     let shown = stage.shown("erp").await;
     let text = shown["target"].to_string();
-    assert!(text.contains("…0001") && text.contains("…0002"), "{text}");
+    assert!(text.contains("…0001") && !text.contains("first") && !text.contains("second"), "{text}");
     stage.edit("erp", json!({"target": shown["target"], "name": "another name"})).await;
     stage.emit(order("o", 1)).await;
     let delivery = stage.receiver.wait_for("/erp", 1, SOON).await.remove(0);

@@ -6,29 +6,26 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::Settings;
-use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
 use tillstream_store::Page;
-use tillstream_store::state::{Attempt, AttemptFilter, Company, Integration, name_hash};
-use utoipa::{IntoParams, ToSchema};
+use tillstream_store::state::{Attempt, AttemptFilter, Company, name_hash};
+use utoipa::IntoParams;
 
-use super::docs::{Denied, Missing, WrongQuery};
+use super::attempt_view::{AttemptView, EventAttempts, Outcome, attempt_view, request_view};
+use super::docs::{Denied, Missing, OfEvent, OfIntegration, WrongQuery};
 use super::event_view::find_event;
 use super::extract::{Caller, Params, Place, wrong_param};
 use super::integrations::find;
 use super::paging::{Cursor, Limit, Listing};
 use crate::Hub;
 use crate::access::Scope;
-use crate::deliver::{RenderedRequest, render};
 use crate::problem::Result;
 
 /// Events that are read at once to name them in rows; their payloads pass through memory.
 const EVENTS_AT_ONCE: usize = 32;
-/// A request is shown as its first attempt; later ones differ in their number and signature only.
-const FIRST_ATTEMPT: u32 = 1;
 /// The type of a domain entity when only its id is given.
 const DEFAULT_ENTITY: &str = "order";
 
@@ -58,104 +55,19 @@ pub struct AttemptQuery {
     pub limit: Limit,
 }
 
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(as = AttemptStatus)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// The receiver has the event.
-    Success,
-    /// It has not.
-    Failure,
-}
-
-/// One attempt. What belongs to the event is null once the log doesn't have it any more.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Attempt)]
-pub struct AttemptView {
-    /// The integration's id.
-    pub integration: String,
-    /// The event's id.
-    #[schema(value_type = Option<String>, required = true, example = "evt_01JD7ZQ4X8E9W3R5T6Y7P0A1BC")]
-    pub event_id: Option<EventId>,
-    /// The event's position.
-    #[schema(value_type = u64)]
-    pub seq: Seq,
-    /// The event's name.
-    #[schema(required = true, example = "order.completed")]
-    pub event_name: Option<String>,
-    /// The type of what the event is about.
-    #[schema(required = true, example = "order")]
-    pub domain_entity_type: Option<String>,
-    /// The id of what the event is about.
-    #[schema(required = true)]
-    pub domain_entity_id: Option<String>,
-    /// How it ended.
-    pub status: Outcome,
-    /// When it started.
-    #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
-    pub attempted_at: Time,
-    /// Which attempt of the event, from 1; 0 for a probe while the receiver fails.
-    pub attempt: u32,
-    /// Status of the answer, if one came.
-    #[schema(required = true)]
-    pub response_status: Option<u16>,
-    /// How long the exchange took.
-    pub response_time_ms: u32,
-    /// Attempts that are left.
-    pub retries_remaining: u32,
-    /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<FailureView>,
-}
-
-/// Why an attempt failed.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = AttemptFailure)]
-pub struct FailureView {
-    /// `status`, `dns`, `refused`, `timeout`, …
-    #[schema(example = "timeout")]
-    pub cause: String,
-    /// One line in words.
-    pub detail: String,
-    /// The first 4 KiB of the answer.
-    pub answer: String,
-}
-
-/// All attempts of one event, and its request.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EventAttempts {
-    /// Oldest first.
-    pub attempts: Vec<AttemptView>,
-    /// The request as it would be sent at that time's settings, secrets masked; null if
-    /// those make no request.
-    #[schema(required = true)]
-    pub request: Option<RequestView>,
-}
-
-/// A request to a receiver, secrets masked.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = RenderedRequest)]
-pub struct RequestView {
-    /// HTTP method.
-    #[schema(example = "POST")]
-    pub method: String,
-    /// Where to.
-    pub url: String,
-    /// Name and value of each header.
-    pub headers: Vec<(String, String)>,
-    /// The body; left out without the scope `events:payload`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<serde_json::Value>)]
-    pub body: Option<Box<RawValue>>,
-}
-
 /// List attempts
 ///
 /// Of all integrations, newest first; kept 30 days.
-#[utoipa::path(get, path = "/v1/attempts", tag = "deliveries", params(AttemptQuery),
-    responses((status = 200, description = "A page", body = Listing<AttemptView>), Denied, WrongQuery))]
-pub async fn list_attempts(State(hub): State<Hub>, caller: Caller, Params(query): Params<AttemptQuery>) -> Result<Response> {
+#[utoipa::path(
+    get, path = "/v1/attempts", tag = "deliveries",
+    params(AttemptQuery),
+    responses((status = 200, description = "A page", body = Listing<AttemptView>), Denied, WrongQuery)
+)]
+pub async fn list_attempts(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Params(query): Params<AttemptQuery>,
+) -> Result<Response> {
     let company = caller.company(Scope::DeliveriesRead)?;
     page(&hub, company, Vec::new(), &query).await
 }
@@ -163,9 +75,11 @@ pub async fn list_attempts(State(hub): State<Hub>, caller: Caller, Params(query)
 /// List an integration's attempts
 ///
 /// Newest first; kept 30 days.
-#[utoipa::path(get, path = "/v1/integrations/{id}/attempts", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id"), AttemptQuery),
-    responses((status = 200, description = "A page", body = Listing<AttemptView>), Denied, Missing, WrongQuery))]
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}/attempts", tag = "deliveries",
+    params(OfIntegration, AttemptQuery),
+    responses((status = 200, description = "A page", body = Listing<AttemptView>), Denied, Missing, WrongQuery)
+)]
 pub async fn list_integration_attempts(
     State(hub): State<Hub>,
     caller: Caller,
@@ -180,9 +94,11 @@ pub async fn list_integration_attempts(
 /// Show all attempts of an event
 ///
 /// With the request, made again from the log with the settings of that time.
-#[utoipa::path(get, path = "/v1/integrations/{id}/attempts/{event_id}", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id"), ("event_id" = String, Path, description = "The event's id")),
-    responses((status = 200, description = "The attempts", body = EventAttempts), Denied, Missing))]
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}/attempts/{event_id}", tag = "deliveries",
+    params(OfIntegration, OfEvent),
+    responses((status = 200, description = "The attempts", body = EventAttempts), Denied, Missing)
+)]
 pub async fn read_event_attempts(
     State(hub): State<Hub>,
     caller: Caller,
@@ -198,45 +114,16 @@ pub async fn read_event_attempts(
     Ok(Json(EventAttempts { attempts, request }))
 }
 
-/// An event's request, rendered with the settings in force at its position; None when they make none.
-pub async fn request_view(hub: &Hub, company: &Company, integration: &Integration, event: &Event, payload: bool) -> Result<Option<RequestView>> {
-    let then = hub.state().settings_at(integration.no, event.seq).await?;
-    let settings = then.map_or_else(|| integration.settings.clone(), |(_, settings)| Arc::new(settings));
-    let rendered = render(&settings, company, event, FIRST_ATTEMPT, hub.now());
-    Ok(rendered.map(|RenderedRequest { method, url, headers, body }| {
-        let body = String::from_utf8(body.to_vec()).ok().filter(|_| payload).and_then(|b| RawValue::from_string(b).ok());
-        RequestView { method: method.to_owned(), url, headers, body }
-    }))
-}
-
-/// An attempt as it is shown.
-pub fn attempt_view(integration: String, attempt: Attempt, event: Option<&Event>) -> AttemptView {
-    let domain = event.and_then(|e| e.content.domain_entity());
-    AttemptView {
-        integration,
-        event_id: event.map(|e| e.id),
-        seq: attempt.seq,
-        event_name: event.map(|e| e.content.name.to_string()),
-        domain_entity_type: domain.as_ref().map(|(entity, _)| (*entity).to_owned()),
-        domain_entity_id: domain.map(|(_, id)| id.into_owned()),
-        status: if attempt.failure.is_none() { Outcome::Success } else { Outcome::Failure },
-        attempted_at: attempt.at,
-        attempt: attempt.number,
-        response_status: attempt.status,
-        response_time_ms: attempt.elapsed_ms,
-        retries_remaining: attempt.remaining,
-        failure: attempt.failure.map(|f| FailureView {
-            cause: f.cause,
-            detail: f.detail,
-            answer: String::from_utf8_lossy(&f.answer).into_owned(),
-        }),
-    }
-}
-
-async fn page(hub: &Hub, company: &Company, integrations: Vec<IntegrationNo>, query: &AttemptQuery) -> Result<Response> {
+async fn page(
+    hub: &Hub,
+    company: &Company,
+    integrations: Vec<IntegrationNo>,
+    query: &AttemptQuery,
+) -> Result<Response> {
     let filter = filter(integrations, query)?;
     let cursor = Cursor::of(format!("attempts {}", company.no.0));
-    let page = hub.state().attempts(company.no, &filter, cursor.open(query.after.as_deref())?, query.limit.get()).await?;
+    let page =
+        hub.state().attempts(company.no, &filter, cursor.open(query.after.as_deref())?, query.limit.get()).await?;
     let ids = integration_ids(hub, &page.items).await?;
     let items = views(hub, company.no, page.items, &ids).await?;
     Ok(Json(cursor.page(Page { items, next: page.next }, |row| row)).into_response())
@@ -292,7 +179,11 @@ async fn views(
     Ok(views)
 }
 
-async fn events_of(hub: &Hub, company: CompanyNo, rows: &[(IntegrationNo, Attempt)]) -> Result<HashMap<Seq, Arc<Event>>> {
+async fn events_of(
+    hub: &Hub,
+    company: CompanyNo,
+    rows: &[(IntegrationNo, Attempt)],
+) -> Result<HashMap<Seq, Arc<Event>>> {
     let mut seqs: Vec<Seq> = rows.iter().map(|(_, a)| a.seq).collect();
     seqs.sort_unstable();
     seqs.dedup();

@@ -51,7 +51,10 @@ pub fn expect_type(headers: &HeaderMap, types: &[&str]) -> Result<usize> {
     let written = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = written.split(';').next().unwrap_or_default().trim();
     types.iter().position(|t| essence.eq_ignore_ascii_case(t)).ok_or_else(|| {
-        Problem::new(Kind::UnsupportedMediaType, format!("\"{essence}\" is not understood here; send {}", types.join(" or ")))
+        Problem::new(
+            Kind::UnsupportedMediaType,
+            format!("\"{essence}\" is not understood here; send {}", types.join(" or ")),
+        )
     })
 }
 
@@ -61,7 +64,10 @@ fn encoding_of(headers: &HeaderMap) -> Result<Encoding> {
         "" | "identity" => Ok(Encoding::Identity),
         "gzip" | "x-gzip" => Ok(Encoding::Gzip),
         "zstd" => Ok(Encoding::Zstd),
-        other => Err(Problem::new(Kind::UnsupportedEncoding, format!("\"{other}\" is not understood; send gzip, zstd or none"))),
+        other => Err(Problem::new(
+            Kind::UnsupportedEncoding,
+            format!("\"{other}\" is not understood; send gzip, zstd or none"),
+        )),
     }
 }
 

@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::StatusCode;
 use tillstream_model::integration::{Status, Wrong as WrongValue};
 
-use super::docs::{Denied, Missing};
+use super::docs::{Denied, Missing, OfIntegration};
 use super::extract::{Caller, Place};
 use super::integrations::find;
 use crate::Hub;
@@ -15,10 +15,15 @@ use crate::problem::{Problem, ProblemBody, Result};
 ///
 /// A receiver that refuses too much is only probed, and what it refuses is held. After this call that is rejected, and
 /// the lane goes on. Without a brake nothing changes.
-#[utoipa::path(post, path = "/v1/integrations/{id}/brake/release", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id")),
-    responses((status = 204, description = "Released"),
-        (status = 422, description = "It does not run", body = ProblemBody, content_type = "application/problem+json"), Denied, Missing))]
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/brake/release", tag = "deliveries",
+    params(OfIntegration),
+    responses(
+        (status = 204, description = "Released"),
+        (status = 422, description = "It does not run", body = ProblemBody, content_type = "application/problem+json"),
+        Denied, Missing
+    )
+)]
 pub async fn release_brake(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<StatusCode> {
     let company = caller.company(Scope::DeliveriesWrite)?;
     let integration = find(&hub, company, &id).await?;

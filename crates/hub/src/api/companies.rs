@@ -35,12 +35,21 @@ impl From<&Company> for CompanyView {
 /// List companies
 ///
 /// An application's key sees its own, an operator's all.
-#[utoipa::path(get, path = "/v1/companies", tag = "companies", params(Paging),
-    responses((status = 200, description = "A page", body = Listing<CompanyView>), Denied, WrongQuery))]
-pub async fn list_companies(State(hub): State<Hub>, caller: Caller, Params(paging): Params<Paging>) -> Result<Json<Listing<CompanyView>>> {
+#[utoipa::path(
+    get, path = "/v1/companies", tag = "companies",
+    params(Paging),
+    responses((status = 200, description = "A page", body = Listing<CompanyView>), Denied, WrongQuery)
+)]
+pub async fn list_companies(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Listing<CompanyView>>> {
     let mut all: Vec<CompanyView> = match caller.named_company() {
         Some(own) => vec![CompanyView::from(&**own)],
-        None if caller.holder().scopes.is_operator() => hub.state().companies().await?.iter().map(CompanyView::from).collect(),
+        None if caller.holder().scopes.is_operator() => {
+            hub.state().companies().await?.iter().map(CompanyView::from).collect()
+        }
         None => Vec::new(),
     };
     all.sort_by(|a, b| a.id.cmp(&b.id));

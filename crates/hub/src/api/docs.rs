@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
-    ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, SecurityRequirement,
+    ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
+    ResponseBuilder, SecurityRequirement,
 };
-use utoipa::{IntoResponses, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
 use crate::problem::{MEDIA_TYPE, ProblemBody};
 
@@ -26,6 +29,31 @@ pub struct Stale;
 pub struct WrongQuery;
 /// Answers of calls with a document.
 pub struct Wrong;
+
+/// The path's part that names an integration.
+pub struct OfIntegration;
+/// The path's part that names an event beside an integration.
+pub struct OfEvent;
+/// The header of updates that say what they were made from.
+pub struct Guarded;
+
+impl IntoParams for OfIntegration {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![text("id", ParameterIn::Path, Required::True, "The integration's id")]
+    }
+}
+
+impl IntoParams for OfEvent {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![text("event_id", ParameterIn::Path, Required::True, "The event's id")]
+    }
+}
+
+impl IntoParams for Guarded {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        vec![text("If-Match", ParameterIn::Header, Required::False, "The tag it was read with")]
+    }
+}
 
 impl IntoResponses for Denied {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
@@ -64,6 +92,17 @@ impl IntoResponses for Wrong {
             ("422", "Some values are wrong; each is named with its place"),
         ])
     }
+}
+
+fn text(name: &str, place: ParameterIn, required: Required, description: &str) -> Parameter {
+    let schema = ObjectBuilder::new().schema_type(Type::String).build();
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
 }
 
 fn problems(rows: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {

@@ -14,8 +14,11 @@ use crate::problem::Result;
 /// Read an event
 ///
 /// The payload is shown to keys with the scope `events:payload`.
-#[utoipa::path(get, path = "/v1/events/{id}", tag = "events", params(("id" = String, Path, description = "The event's id")),
-    responses((status = 200, description = "The event", body = EventView), Denied, Missing))]
+#[utoipa::path(
+    get, path = "/v1/events/{id}", tag = "events",
+    params(("id" = String, Path, description = "The event's id")),
+    responses((status = 200, description = "The event", body = EventView), Denied, Missing)
+)]
 pub async fn read_event(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
     let event = find_event(&hub, company, &id).await?;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 use tillstream_model::{Event, EventId, Seq, Time};
+use tillstream_model::json::Json;
 use tillstream_store::state::Company;
 use utoipa::ToSchema;
 
@@ -52,11 +52,11 @@ pub struct EventView<'a> {
     pub idempotency_id: Option<&'a str>,
     /// Ids of related things.
     #[schema(required = true, value_type = Option<serde_json::Value>)]
-    pub correlation: Option<&'a RawValue>,
+    pub correlation: Option<&'a Json>,
     /// The payload; left out without the scope `events:payload`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    pub data: Option<&'a RawValue>,
+    pub data: Option<&'a Json>,
 }
 
 impl<'a> EventView<'a> {
@@ -76,8 +76,8 @@ impl<'a> EventView<'a> {
             accepted_at: event.accepted_at,
             seq: event.seq,
             idempotency_id: content.caller_id.as_deref(),
-            correlation: content.correlation.as_deref(),
-            data: payload.then_some(&*content.data),
+            correlation: content.correlation.as_ref(),
+            data: payload.then_some(&content.data),
         }
     }
 }

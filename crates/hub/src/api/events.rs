@@ -47,6 +47,7 @@ pub struct EventQuery {
     #[param(value_type = Option<String>, format = DateTime)]
     pub to: Option<Time>,
     /// Only after this position: the `next` of the page before, or 0.
+    #[param(value_type = Option<u64>)]
     pub after: Option<Seq>,
     /// Most items of the page.
     #[param(value_type = usize, minimum = 1, maximum = 500, default = 50)]
@@ -74,9 +75,16 @@ impl EventQuery {
 ///
 /// Oldest first. A page may be empty although more follow: go on while `next` is not null. Payloads are shown to keys
 /// with the scope `events:payload`.
-#[utoipa::path(get, path = "/v1/events", tag = "events", params(EventQuery),
-    responses((status = 200, description = "A page", body = Listing<EventView>), Denied, WrongQuery))]
-pub async fn list_events(State(hub): State<Hub>, caller: Caller, Params(query): Params<EventQuery>) -> Result<Response> {
+#[utoipa::path(
+    get, path = "/v1/events", tag = "events",
+    params(EventQuery),
+    responses((status = 200, description = "A page", body = Listing<EventView>), Denied, WrongQuery)
+)]
+pub async fn list_events(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Params(query): Params<EventQuery>,
+) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
     let payload = caller.may(Scope::EventsPayload).is_ok();
     let (events, next) = scan(&hub, company, &query).await?;

@@ -10,7 +10,7 @@ use tillstream_model::{Event, Seq};
 use tillstream_store::state::Integration;
 use utoipa::ToSchema;
 
-use super::attempts::attempt_view;
+use super::attempt_view::attempt_view;
 use super::docs::{Denied, Missing, WrongQuery};
 use super::event_view::{EventView, find_event};
 use super::extract::{Caller, Params, Place};
@@ -22,7 +22,8 @@ use crate::access::Scope;
 use crate::problem::Result;
 use story::{Facts, Story};
 
-/// Most attempts shown of one event and integration: the newest. While a receiver fails, an event may be probed more often.
+/// Most attempts shown of one event and integration: the newest. While a receiver fails, an event may be probed more
+/// often.
 pub const MAX_ATTEMPTS_SHOWN: usize = 100;
 
 /// What became of an event.
@@ -39,11 +40,13 @@ pub struct Explanation<'a> {
 
 /// Explain an event
 ///
-/// For each integration of the company, with the settings in force at the event's position: whether it wanted the event or
-/// which rule said no, every attempt, and what happens next.
-#[utoipa::path(get, path = "/v1/events/{id}/explain", tag = "events",
+/// For each integration of the company, with the settings in force at the event's position: whether it wanted the
+/// event or which rule said no, every attempt, and what happens next.
+#[utoipa::path(
+    get, path = "/v1/events/{id}/explain", tag = "events",
     params(("id" = String, Path, description = "The event's id"), Paging),
-    responses((status = 200, description = "What became of it", body = Explanation), Denied, Missing, WrongQuery))]
+    responses((status = 200, description = "What became of it", body = Explanation), Denied, Missing, WrongQuery)
+)]
 pub async fn explain_event(
     State(hub): State<Hub>,
     caller: Caller,

@@ -25,14 +25,22 @@ pub struct Readiness {
 }
 
 /// Tell whether the process lives
-#[utoipa::path(get, path = "/healthz", tag = "operation", security(()), responses((status = 200, description = "It lives", body = String)))]
+#[utoipa::path(
+    get, path = "/healthz", tag = "operation", security(()),
+    responses((status = 200, description = "It lives", body = String))
+)]
 pub async fn healthz() -> &'static str {
     "ok"
 }
 
 /// Tell whether the hub takes events now
-#[utoipa::path(get, path = "/readyz", tag = "operation", security(()),
-    responses((status = 200, description = "It does", body = Readiness), (status = 503, description = "It does not, and why", body = Readiness)))]
+#[utoipa::path(
+    get, path = "/readyz", tag = "operation", security(()),
+    responses(
+        (status = 200, description = "It does", body = Readiness),
+        (status = 503, description = "It does not, and why", body = Readiness),
+    )
+)]
 pub async fn readyz(State(hub): State<Hub>) -> (StatusCode, Json<Readiness>) {
     let mut reasons = Vec::new();
     if let Err(e) = hub.log().ready() {
@@ -50,11 +58,16 @@ pub async fn readyz(State(hub): State<Hub>) -> (StatusCode, Json<Readiness>) {
 /// Show metrics
 ///
 /// In Prometheus' text format; only to this machine unless configured otherwise.
-#[utoipa::path(get, path = "/metrics", tag = "operation", security(()),
-    responses((status = 200, description = "The metrics", body = String, content_type = "text/plain"),
-        (status = 404, description = "Not from there", body = ProblemBody, content_type = "application/problem+json")))]
+#[utoipa::path(
+    get, path = "/metrics", tag = "operation", security(()),
+    responses(
+        (status = 200, description = "The metrics", body = String, content_type = "text/plain"),
+        (status = 404, description = "Not from there", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 pub async fn metrics(State(hub): State<Hub>, extensions: Extensions) -> Result<Response> {
-    let from_here = extensions.get::<ConnectInfo<SocketAddr>>().is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
+    let from_here =
+        extensions.get::<ConnectInfo<SocketAddr>>().is_some_and(|peer| peer.0.ip().to_canonical().is_loopback());
     if !from_here && !hub.config().metrics_public {
         return Err(Problem::new(Kind::NotFound, "metrics are only shown to this machine"));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tillstream_model::Time;
-use tillstream_model::integration::{Settings, Status, Target, Wrong, Written};
+use tillstream_model::integration::{Settings, Status, Target, Written, Wrong};
 use tillstream_outbound::{Cause, Client, check_url};
 
 use crate::problem::{Problem, Result};
@@ -51,7 +51,9 @@ pub async fn check_address(outbound: &Client, settings: &Settings) -> Result<()>
         return Ok(());
     }
     match outbound.look_up(&uri).await {
-        Err(failure) if failure.cause == Cause::Blocked => Err(Problem::invalid([Wrong::new("target.url", failure.detail)])),
+        Err(failure) if failure.cause == Cause::Blocked => {
+            Err(Problem::invalid([Wrong::new("target.url", failure.detail)]))
+        }
         _ => Ok(()),
     }
 }
@@ -64,10 +66,12 @@ fn is_literal(host: &str) -> bool {
 
 /// Which parts two settings differ in, by the names of their top-level members.
 pub fn changes(saved: &Settings, new: &Settings) -> Vec<String> {
-    let (Ok(Value::Object(old)), Ok(Value::Object(new_doc))) = (serde_json::to_value(saved), serde_json::to_value(new)) else {
+    let (Ok(Value::Object(old)), Ok(Value::Object(new_doc))) = (serde_json::to_value(saved), serde_json::to_value(new))
+    else {
         return Vec::new();
     };
-    let mut names: Vec<String> = new_doc.iter().filter(|(name, value)| old.get(*name) != Some(value)).map(|(n, _)| n.clone()).collect();
+    let mut names: Vec<String> =
+        new_doc.iter().filter(|(name, value)| old.get(*name) != Some(value)).map(|(n, _)| n.clone()).collect();
     if names.is_empty() && saved != new {
         names.push("secrets".to_owned());
     }
@@ -115,7 +119,11 @@ fn changed_for_good(new: &Settings, saved: &Settings) -> Vec<Wrong> {
         ("type", new.r#type != saved.r#type),
         ("starts_at", new.starts_at != saved.starts_at),
     ];
-    fixed.into_iter().filter(|(_, changed)| *changed).map(|(path, _)| Wrong::new(path, "is fixed when the integration is made")).collect()
+    fixed
+        .into_iter()
+        .filter(|(_, changed)| *changed)
+        .map(|(path, _)| Wrong::new(path, "is fixed when the integration is made"))
+        .collect()
 }
 
 fn masks(settings: &mut Settings) -> Vec<String> {
@@ -123,7 +131,10 @@ fn masks(settings: &mut Settings) -> Vec<String> {
 }
 
 fn unknown_masks(paths: Vec<String>) -> Vec<Wrong> {
-    paths.into_iter().map(|p| Wrong::new(p, "a masked value stands for a saved one, and none is saved here; write it in full")).collect()
+    paths
+        .into_iter()
+        .map(|p| Wrong::new(p, "a masked value stands for a saved one, and none is saved here; write it in full"))
+        .collect()
 }
 
 fn wrong_target(settings: &Settings) -> Option<Wrong> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tillstream_model::integration::{Status, Wrong as WrongValue};
 use utoipa::ToSchema;
 
-use super::docs::{Denied, Missing, Stale, Wrong};
+use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, MaybeDoc, Place};
 use super::integration_view::{IntegrationView, Show, answer};
@@ -34,9 +34,16 @@ pub struct Because {
 /// Start an integration
 ///
 /// It goes on where it stopped. Starting a running one changes nothing.
-#[utoipa::path(post, path = "/v1/integrations/{id}/start", tag = "integrations", request_body = Option<Because>,
-    params(("id" = String, Path, description = "The integration's id"), ("If-Match" = Option<String>, Header, description = "The tag it was read with")),
-    responses((status = 200, description = "As it is now", body = IntegrationView, headers(("ETag", description = "Version and status"))), Denied, Missing, Stale, Wrong))]
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/start", tag = "integrations",
+    request_body = Option<Because>,
+    params(OfIntegration, Guarded),
+    responses(
+        (status = 200, description = "As it is now", body = IntegrationView,
+            headers(("ETag", description = "Version and status"))),
+        Denied, Missing, Stale, Wrong
+    )
+)]
 pub async fn start_integration(
     State(hub): State<Hub>,
     caller: Caller,
@@ -50,9 +57,16 @@ pub async fn start_integration(
 /// Stop an integration
 ///
 /// Answers when nothing is under way any more. Events wait in the log. Stopping a stopped one changes nothing.
-#[utoipa::path(post, path = "/v1/integrations/{id}/stop", tag = "integrations", request_body = Option<Because>,
-    params(("id" = String, Path, description = "The integration's id"), ("If-Match" = Option<String>, Header, description = "The tag it was read with")),
-    responses((status = 200, description = "As it is now", body = IntegrationView, headers(("ETag", description = "Version and status"))), Denied, Missing, Stale, Wrong))]
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/stop", tag = "integrations",
+    request_body = Option<Because>,
+    params(OfIntegration, Guarded),
+    responses(
+        (status = 200, description = "As it is now", body = IntegrationView,
+            headers(("ETag", description = "Version and status"))),
+        Denied, Missing, Stale, Wrong
+    )
+)]
 pub async fn stop_integration(
     State(hub): State<Hub>,
     caller: Caller,
@@ -63,7 +77,14 @@ pub async fn stop_integration(
     set(&hub, &caller, &id, &if_match, Status::Stopped, because).await
 }
 
-async fn set(hub: &Hub, caller: &Caller, id: &str, if_match: &IfMatch, status: Status, because: Because) -> Result<Response> {
+async fn set(
+    hub: &Hub,
+    caller: &Caller,
+    id: &str,
+    if_match: &IfMatch,
+    status: Status,
+    because: Because,
+) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsWrite)?;
     let reason = checked(because.reason)?;
     let saved = find(hub, company, id).await?;

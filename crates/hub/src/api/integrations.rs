@@ -9,7 +9,7 @@ use tillstream_model::Seq;
 use tillstream_model::integration::{Settings, SigningSecret};
 use tillstream_store::state::{Company, CreateError, Integration, LogEntry, SaveError};
 
-use super::docs::{Denied, Missing, Stale, Wrong, WrongQuery};
+use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong, WrongQuery};
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Params, Place};
 use super::integration_view::{IntegrationView, Show, answer, view};
@@ -27,9 +27,16 @@ const SAVE_TRIES: usize = 3;
 /// Make an integration
 ///
 /// It runs at once, from the end of the log or from `starts_at`. Only this answer shows the signing key in full.
-#[utoipa::path(post, path = "/v1/integrations", tag = "integrations", request_body = schema::IntegrationWritten,
-    responses((status = 201, description = "Made", body = IntegrationView, headers(("ETag", description = "Version and status"), ("Location", description = "Its path"))),
-        (status = 409, description = "The id is taken", body = ProblemBody, content_type = "application/problem+json"), Denied, Wrong))]
+#[utoipa::path(
+    post, path = "/v1/integrations", tag = "integrations",
+    request_body = schema::IntegrationWritten,
+    responses(
+        (status = 201, description = "Made", body = IntegrationView,
+            headers(("ETag", description = "Version and status"), ("Location", description = "Its path"))),
+        (status = 409, description = "The id is taken", body = ProblemBody, content_type = "application/problem+json"),
+        Denied, Wrong
+    )
+)]
 pub async fn create_integration(State(hub): State<Hub>, caller: Caller, Doc(doc): Doc<Value>) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsWrite)?;
     let mut settings = integration_doc::for_creation(doc, hub.now())?;
@@ -54,9 +61,16 @@ pub async fn create_integration(State(hub): State<Hub>, caller: Caller, Doc(doc)
 /// List integrations
 ///
 /// By id.
-#[utoipa::path(get, path = "/v1/integrations", tag = "integrations", params(Paging),
-    responses((status = 200, description = "A page", body = Listing<IntegrationView>), Denied, WrongQuery))]
-pub async fn list_integrations(State(hub): State<Hub>, caller: Caller, Params(paging): Params<Paging>) -> Result<Response> {
+#[utoipa::path(
+    get, path = "/v1/integrations", tag = "integrations",
+    params(Paging),
+    responses((status = 200, description = "A page", body = Listing<IntegrationView>), Denied, WrongQuery)
+)]
+pub async fn list_integrations(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Params(paging): Params<Paging>,
+) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsRead)?;
     let limit = paging.limit.get();
     let mut found = hub.state().integrations(company.no, paging.after.as_deref(), limit + 1).await?;
@@ -72,8 +86,15 @@ pub async fn list_integrations(State(hub): State<Hub>, caller: Caller, Params(pa
 }
 
 /// Read an integration
-#[utoipa::path(get, path = "/v1/integrations/{id}", tag = "integrations", params(("id" = String, Path, description = "The integration's id")),
-    responses((status = 200, description = "The integration", body = IntegrationView, headers(("ETag", description = "Version and status"))), Denied, Missing))]
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}", tag = "integrations",
+    params(OfIntegration),
+    responses(
+        (status = 200, description = "The integration", body = IntegrationView,
+            headers(("ETag", description = "Version and status"))),
+        Denied, Missing
+    )
+)]
 pub async fn read_integration(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsRead)?;
     let integration = find(&hub, company, &id).await?;
@@ -83,10 +104,17 @@ pub async fn read_integration(State(hub): State<Hub>, caller: Caller, Place(id):
 /// Edit an integration
 ///
 /// A JSON merge patch (RFC 7396) on the whole document. Takes effect without a stop; masked secrets mean "unchanged".
-#[utoipa::path(patch, path = "/v1/integrations/{id}", tag = "integrations",
-    params(("id" = String, Path, description = "The integration's id"), ("If-Match" = Option<String>, Header, description = "The tag it was read with")),
-    request_body(content = Value, content_type = "application/merge-patch+json", example = json!({"delivery": {"rate_per_second": 20}})),
-    responses((status = 200, description = "As it is now", body = IntegrationView, headers(("ETag", description = "Version and status"))), Denied, Missing, Stale, Wrong))]
+#[utoipa::path(
+    patch, path = "/v1/integrations/{id}", tag = "integrations",
+    params(OfIntegration, Guarded),
+    request_body(content = Value, content_type = "application/merge-patch+json",
+        example = json!({"delivery": {"rate_per_second": 20}})),
+    responses(
+        (status = 200, description = "As it is now", body = IntegrationView,
+            headers(("ETag", description = "Version and status"))),
+        Denied, Missing, Stale, Wrong
+    )
+)]
 pub async fn patch_integration(
     State(hub): State<Hub>,
     caller: Caller,
@@ -103,9 +131,16 @@ pub async fn patch_integration(
 /// Replace an integration
 ///
 /// With a whole document. Its signing keys stay when the document names none.
-#[utoipa::path(put, path = "/v1/integrations/{id}", tag = "integrations", request_body = schema::IntegrationWritten,
-    params(("id" = String, Path, description = "The integration's id"), ("If-Match" = Option<String>, Header, description = "The tag it was read with")),
-    responses((status = 200, description = "As it is now", body = IntegrationView, headers(("ETag", description = "Version and status"))), Denied, Missing, Stale, Wrong))]
+#[utoipa::path(
+    put, path = "/v1/integrations/{id}", tag = "integrations",
+    request_body = schema::IntegrationWritten,
+    params(OfIntegration, Guarded),
+    responses(
+        (status = 200, description = "As it is now", body = IntegrationView,
+            headers(("ETag", description = "Version and status"))),
+        Denied, Missing, Stale, Wrong
+    )
+)]
 pub async fn replace_integration(
     State(hub): State<Hub>,
     caller: Caller,
@@ -122,10 +157,17 @@ pub async fn replace_integration(
 /// Delete an integration
 ///
 /// With its attempts, rejected events and log. What waits for it is not delivered any more.
-#[utoipa::path(delete, path = "/v1/integrations/{id}", tag = "integrations",
-    params(("id" = String, Path, description = "The integration's id"), ("If-Match" = Option<String>, Header, description = "The tag it was read with")),
-    responses((status = 204, description = "Deleted"), Denied, Missing, Stale))]
-pub async fn delete_integration(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>, if_match: IfMatch) -> Result<StatusCode> {
+#[utoipa::path(
+    delete, path = "/v1/integrations/{id}", tag = "integrations",
+    params(OfIntegration, Guarded),
+    responses((status = 204, description = "Deleted"), Denied, Missing, Stale)
+)]
+pub async fn delete_integration(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+    if_match: IfMatch,
+) -> Result<StatusCode> {
     let company = caller.company(Scope::IntegrationsWrite)?;
     let integration = find(&hub, company, &id).await?;
     if_match.check(&etag::of(&integration))?;
@@ -168,7 +210,11 @@ pub struct Edit<'a> {
 impl Edit<'_> {
     /// Makes new settings of the saved ones and saves them as the next version. Starts again when somebody else saved
     /// in between, unless the request names the state it was made from. `reason` goes into the log; None: what changed.
-    pub async fn save(&self, make: impl Fn(&Integration) -> Result<Settings>, reason: Option<&str>) -> Result<Integration> {
+    pub async fn save(
+        &self,
+        make: impl Fn(&Integration) -> Result<Settings>,
+        reason: Option<&str>,
+    ) -> Result<Integration> {
         let mut version_now = 0;
         for _ in 0..SAVE_TRIES {
             let saved = find(self.hub, self.company, self.id).await?;
@@ -191,7 +237,12 @@ impl Edit<'_> {
 
     /// The lane takes no events meanwhile, so that the settings take effect at a definite position (`design.md`,
     /// "History").
-    async fn save_over(&self, saved: &Integration, settings: Settings, reason: Option<&str>) -> Result<Integration, SaveError> {
+    async fn save_over(
+        &self,
+        saved: &Integration,
+        settings: Settings,
+        reason: Option<&str>,
+    ) -> Result<Integration, SaveError> {
         let what = integration_doc::changes(&saved.settings, &settings).join(", ");
         let reason = reason.map_or_else(|| format!("changed: {what}"), str::to_owned);
         let entry = entry(self.hub, self.caller, "edited", &reason);
@@ -220,7 +271,9 @@ async fn check_quota(hub: &Hub, company: &Company) -> Result<()> {
 
 fn not_made(e: CreateError, id: &str) -> Problem {
     match e {
-        CreateError::Taken => Problem::new(Kind::Taken, format!("there is an integration \"{id}\" already")).at("id", "is taken"),
+        CreateError::Taken => {
+            Problem::new(Kind::Taken, format!("there is an integration \"{id}\" already")).at("id", "is taken")
+        }
         CreateError::Store(e) => e.into(),
     }
 }

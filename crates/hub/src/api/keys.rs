@@ -36,7 +36,7 @@ pub struct KeyWritten {
     pub scopes: Vec<String>,
     /// Not valid from then on.
     #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime, required = true)]
+    #[schema(value_type = Option<String>, format = DateTime, required = false)]
     pub expires_at: Option<Time>,
 }
 
@@ -89,9 +89,16 @@ pub struct KeyMade {
 /// Make a key
 ///
 /// For the company of the caller; with the scope `instance`, which only an operator can give, for the operator.
-#[utoipa::path(post, path = "/v1/keys", tag = "keys", request_body = KeyWritten,
-    responses((status = 201, description = "Made", body = KeyMade), Denied, Wrong))]
-pub async fn create_key(State(hub): State<Hub>, caller: Caller, Doc(doc): Doc<KeyWritten>) -> Result<(StatusCode, Json<KeyMade>)> {
+#[utoipa::path(
+    post, path = "/v1/keys", tag = "keys",
+    request_body = KeyWritten,
+    responses((status = 201, description = "Made", body = KeyMade), Denied, Wrong)
+)]
+pub async fn create_key(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Doc(doc): Doc<KeyWritten>,
+) -> Result<(StatusCode, Json<KeyMade>)> {
     caller.may(Scope::KeysWrite)?;
     let now = hub.now();
     let scopes = check(&doc, now)?;
@@ -108,9 +115,16 @@ pub async fn create_key(State(hub): State<Hub>, caller: Caller, Doc(doc): Doc<Ke
 /// List keys
 ///
 /// Oldest first. An operator who names no company sees the operators' keys.
-#[utoipa::path(get, path = "/v1/keys", tag = "keys", params(Paging),
-    responses((status = 200, description = "A page", body = Listing<KeyView>), Denied, WrongQuery))]
-pub async fn list_keys(State(hub): State<Hub>, caller: Caller, Params(paging): Params<Paging>) -> Result<Json<Listing<KeyView>>> {
+#[utoipa::path(
+    get, path = "/v1/keys", tag = "keys",
+    params(Paging),
+    responses((status = 200, description = "A page", body = Listing<KeyView>), Denied, WrongQuery)
+)]
+pub async fn list_keys(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Params(paging): Params<Paging>,
+) -> Result<Json<Listing<KeyView>>> {
     caller.may(Scope::KeysWrite)?;
     let keys = hub.state().keys(company_of(&caller)).await?;
     Ok(Json(page(keys, &paging)))
@@ -119,8 +133,11 @@ pub async fn list_keys(State(hub): State<Hub>, caller: Caller, Params(paging): P
 /// Delete a key
 ///
 /// It stops working at once.
-#[utoipa::path(delete, path = "/v1/keys/{id}", tag = "keys", params(("id" = String, Path, description = "The key's id")),
-    responses((status = 204, description = "Deleted"), Denied, Missing))]
+#[utoipa::path(
+    delete, path = "/v1/keys/{id}", tag = "keys",
+    params(("id" = String, Path, description = "The key's id")),
+    responses((status = 204, description = "Deleted"), Denied, Missing)
+)]
 pub async fn delete_key(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<StatusCode> {
     caller.may(Scope::KeysWrite)?;
     if !hub.state().delete_key(company_of(&caller), &id).await? {

@@ -7,7 +7,7 @@ use tillstream_model::Time;
 use tillstream_store::state::LogEntry;
 use utoipa::ToSchema;
 
-use super::docs::{Denied, Missing, WrongQuery};
+use super::docs::{Denied, Missing, OfIntegration, WrongQuery};
 use super::extract::{Caller, Params, Place};
 use super::integrations::find;
 use super::paging::{Cursor, Listing, Paging};
@@ -41,9 +41,11 @@ impl From<LogEntry> for EntryView {
 /// Show an integration's log
 ///
 /// Newest first; kept 400 days.
-#[utoipa::path(get, path = "/v1/integrations/{id}/logs", tag = "integrations",
-    params(("id" = String, Path, description = "The integration's id"), Paging),
-    responses((status = 200, description = "A page", body = Listing<EntryView>), Denied, Missing, WrongQuery))]
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}/logs", tag = "integrations",
+    params(OfIntegration, Paging),
+    responses((status = 200, description = "A page", body = Listing<EntryView>), Denied, Missing, WrongQuery)
+)]
 pub async fn integration_logs(
     State(hub): State<Hub>,
     caller: Caller,
@@ -53,6 +55,7 @@ pub async fn integration_logs(
     let company = caller.company(Scope::IntegrationsRead)?;
     let integration = find(&hub, company, &id).await?;
     let cursor = Cursor::of(format!("log {}", integration.no.0));
-    let page = hub.state().log_entries(integration.no, cursor.open(paging.after.as_deref())?, paging.limit.get()).await?;
+    let page =
+        hub.state().log_entries(integration.no, cursor.open(paging.after.as_deref())?, paging.limit.get()).await?;
     Ok(Json(cursor.page(page, EntryView::from)))
 }

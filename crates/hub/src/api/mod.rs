@@ -1,5 +1,6 @@
 //! The HTTP API: one file per noun (`contracts/hub-api.md`). Only this module defines shapes of answers.
 
+mod attempt_view;
 mod attempts;
 mod body;
 mod brake;
@@ -121,5 +122,7 @@ async fn no_such_method() -> Problem {
 
 fn panicked(cause: Box<dyn Any + Send>) -> Response {
     let cause = cause.downcast_ref::<String>().map(String::as_str).or_else(|| cause.downcast_ref::<&str>().copied());
-    Problem::new(Kind::Internal, "the hub failed at this request").internally(cause.unwrap_or("a panic")).into_response()
+    Problem::new(Kind::Internal, "the hub failed at this request")
+        .internally(cause.unwrap_or("a panic"))
+        .into_response()
 }

@@ -81,7 +81,9 @@ impl Cursor {
     pub fn open<'a>(&self, after: Option<&'a str>) -> Result<Option<&'a str>> {
         let Some(after) = after else { return Ok(None) };
         let engines = after.rsplit_once(CHECK_MARK).filter(|(text, check)| *check == self.check(text));
-        engines.map(|(text, _)| Some(text)).ok_or_else(|| wrong_param("after", "not a place in this list; pass what `next` said"))
+        engines
+            .map(|(text, _)| Some(text))
+            .ok_or_else(|| wrong_param("after", "not a place in this list; pass what `next` said"))
     }
 
     /// The page as it is shown.

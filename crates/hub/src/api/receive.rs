@@ -61,18 +61,25 @@ pub struct RefusedView {
 ///
 /// One event, an array of at most 1,000, or lines of JSON up to 10 MiB; packed with gzip or zstd if you like. Answers
 /// when the accepted events are durable. Events of one entity keep their order.
-#[utoipa::path(post, path = "/v1/events", tag = "events",
+#[utoipa::path(
+    post, path = "/v1/events", tag = "events",
     request_body(content((schema::Incoming = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 202, description = "All are durable", body = Receipt),
         (status = 207, description = "Some were refused, the others are durable", body = Receipt),
         (status = 422, description = "All were refused", body = Receipt),
-        (status = 400, description = "The body can't be read", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Too large, or too many events", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Another content type or encoding", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The log takes nothing now; nothing was kept", body = ProblemBody, content_type = "application/problem+json",
+        (status = 400, description = "The body can't be read",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Too large, or too many events",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Another content type or encoding",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The log takes nothing now; nothing was kept",
+            body = ProblemBody, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),
-        Denied))]
+        Denied
+    )
+)]
 pub async fn receive_events(State(hub): State<Hub>, caller: Caller, request: Request) -> Result<Response> {
     let company = caller.company(Scope::EventsWrite)?;
     let (parts, body) = request.into_parts();
@@ -93,8 +100,9 @@ fn receipt(report: Report) -> Result<Response> {
         accepted: report.accepted.into_iter().map(AcceptedView::from).collect(),
         rejected: report.rejected.into_iter().map(RefusedView::from).collect(),
     };
-    serde_json::to_writer(&mut json, &receipt)
-        .map_err(|e| Problem::new(Kind::Internal, "the answer could not be written; the events are kept").internally(e.to_string()))?;
+    serde_json::to_writer(&mut json, &receipt).map_err(|e| {
+        Problem::new(Kind::Internal, "the answer could not be written; the events are kept").internally(e.to_string())
+    })?;
     Ok((status, [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response())
 }
 

@@ -9,8 +9,8 @@ use tillstream_model::{EventId, Seq, Time};
 use tillstream_store::state::{Company, Integration, RejectedRow};
 use utoipa::ToSchema;
 
-use super::attempts::{RequestView, request_view};
-use super::docs::{Denied, Missing, Wrong, WrongQuery};
+use super::attempt_view::{RequestView, request_view};
+use super::docs::{Denied, Missing, OfEvent, OfIntegration, Wrong, WrongQuery};
 use super::event_view::parse_event_id;
 use super::extract::{Caller, Doc, Params, Place};
 use super::integrations::find;
@@ -97,9 +97,11 @@ pub struct Retried {
 /// List rejected events
 ///
 /// Newest first; kept 30 days from the rejection, with their payload, whatever the log's retention.
-#[utoipa::path(get, path = "/v1/integrations/{id}/rejected", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id"), Paging),
-    responses((status = 200, description = "A page", body = Listing<RejectedView>), Denied, Missing, WrongQuery))]
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}/rejected", tag = "deliveries",
+    params(OfIntegration, Paging),
+    responses((status = 200, description = "A page", body = Listing<RejectedView>), Denied, Missing, WrongQuery)
+)]
 pub async fn list_rejected(
     State(hub): State<Hub>,
     caller: Caller,
@@ -116,9 +118,11 @@ pub async fn list_rejected(
 /// Show a rejected event
 ///
 /// As it would be sent, and why it was given up.
-#[utoipa::path(get, path = "/v1/integrations/{id}/rejected/{event_id}", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id"), ("event_id" = String, Path, description = "The event's id")),
-    responses((status = 200, description = "The event", body = RejectedEvent), Denied, Missing))]
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}/rejected/{event_id}", tag = "deliveries",
+    params(OfIntegration, OfEvent),
+    responses((status = 200, description = "The event", body = RejectedEvent), Denied, Missing)
+)]
 pub async fn read_rejected(
     State(hub): State<Hub>,
     caller: Caller,
@@ -134,9 +138,11 @@ pub async fn read_rejected(
 /// Try a rejected event again
 ///
 /// Two calls at once send once: the second answers 404.
-#[utoipa::path(post, path = "/v1/integrations/{id}/rejected/{event_id}/retry", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id"), ("event_id" = String, Path, description = "The event's id")),
-    responses((status = 202, description = "It is tried again", body = Retried), Denied, Missing))]
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/rejected/{event_id}/retry", tag = "deliveries",
+    params(OfIntegration, OfEvent),
+    responses((status = 202, description = "It is tried again", body = Retried), Denied, Missing)
+)]
 pub async fn retry_rejected(
     State(hub): State<Hub>,
     caller: Caller,
@@ -154,9 +160,12 @@ pub async fn retry_rejected(
 /// Try rejected events again
 ///
 /// At most 500 with one call.
-#[utoipa::path(post, path = "/v1/integrations/{id}/rejected/retry", tag = "deliveries", request_body = RetryWish,
-    params(("id" = String, Path, description = "The integration's id")),
-    responses((status = 202, description = "They are tried again", body = Retried), Denied, Missing, Wrong))]
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/rejected/retry", tag = "deliveries",
+    request_body = RetryWish,
+    params(OfIntegration),
+    responses((status = 202, description = "They are tried again", body = Retried), Denied, Missing, Wrong)
+)]
 pub async fn retry_many_rejected(
     State(hub): State<Hub>,
     caller: Caller,
@@ -166,15 +175,18 @@ pub async fn retry_many_rejected(
     let company = caller.company(Scope::DeliveriesWrite)?;
     check_wish(&wish)?;
     let integration = find(&hub, company, &id).await?;
-    let done = if wish.all { retry_all(&hub, &integration).await? } else { retry_these(&hub, &integration, wish.ids).await? };
+    let done =
+        if wish.all { retry_all(&hub, &integration).await? } else { retry_these(&hub, &integration, wish.ids).await? };
     hub.deliver().changed(company.no, integration.no, &id).await?;
     Ok((StatusCode::ACCEPTED, Json(done)))
 }
 
 /// Delete a rejected event
-#[utoipa::path(delete, path = "/v1/integrations/{id}/rejected/{event_id}", tag = "deliveries",
-    params(("id" = String, Path, description = "The integration's id"), ("event_id" = String, Path, description = "The event's id")),
-    responses((status = 204, description = "Deleted"), Denied, Missing))]
+#[utoipa::path(
+    delete, path = "/v1/integrations/{id}/rejected/{event_id}", tag = "deliveries",
+    params(OfIntegration, OfEvent),
+    responses((status = 204, description = "Deleted"), Denied, Missing)
+)]
 pub async fn delete_rejected(
     State(hub): State<Hub>,
     caller: Caller,

@@ -9,7 +9,7 @@ use tillstream_model::Time;
 use tillstream_model::integration::{Secret, Signing, SigningSecret, Wrong as WrongValue};
 use utoipa::ToSchema;
 
-use super::docs::{Denied, Missing, Stale, Wrong};
+use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
 use super::etag::IfMatch;
 use super::extract::{Caller, MaybeDoc, Place};
 use super::integration_view::{Show, SigningView};
@@ -50,9 +50,12 @@ pub struct Rotated {
 /// Rotate the signing key
 ///
 /// The new key signs at once, the older ones go on beside it for the overlap.
-#[utoipa::path(post, path = "/v1/integrations/{id}/signing/rotate", tag = "integrations", request_body = Option<Rotation>,
-    params(("id" = String, Path, description = "The integration's id"), ("If-Match" = Option<String>, Header, description = "The tag it was read with")),
-    responses((status = 200, description = "The new key", body = Rotated), Denied, Missing, Stale, Wrong))]
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/signing/rotate", tag = "integrations",
+    request_body = Option<Rotation>,
+    params(OfIntegration, Guarded),
+    responses((status = 200, description = "The new key", body = Rotated), Denied, Missing, Stale, Wrong)
+)]
 pub async fn rotate_signing(
     State(hub): State<Hub>,
     caller: Caller,
@@ -78,10 +81,16 @@ pub async fn rotate_signing(
 /// Reveal the signing keys
 ///
 /// In full. The hub's log notes who asked.
-#[utoipa::path(post, path = "/v1/integrations/{id}/signing/reveal", tag = "integrations",
-    params(("id" = String, Path, description = "The integration's id")),
-    responses((status = 200, description = "The keys", body = SigningView), Denied, Missing))]
-pub async fn reveal_signing(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Json<SigningView>> {
+#[utoipa::path(
+    post, path = "/v1/integrations/{id}/signing/reveal", tag = "integrations",
+    params(OfIntegration),
+    responses((status = 200, description = "The keys", body = SigningView), Denied, Missing)
+)]
+pub async fn reveal_signing(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+) -> Result<Json<SigningView>> {
     let company = caller.company(Scope::IntegrationsWrite)?;
     let integration = find(&hub, company, &id).await?;
     let actor = caller.holder().actor();
@@ -109,17 +118,20 @@ fn new_secret(written: Option<Secret>, random: [u8; 32]) -> Result<SigningSecret
 /// The new key in front; the others end after the overlap, or earlier if they would have; ended ones go.
 fn rotated(signing: &Signing, new: SigningSecret, overlap: Duration, now: Time) -> Result<Signing> {
     let end = now + overlap;
-    let older = signing.active(now).cloned().map(|old| SigningSecret {
-        expires_at: Some(old.expires_at.map_or(end, |t| t.min(end))),
-        ..old
-    });
+    let older = signing
+        .active(now)
+        .cloned()
+        .map(|old| SigningSecret { expires_at: Some(old.expires_at.map_or(end, |t| t.min(end))), ..old });
     let mut secrets = vec![new];
     secrets.extend(older.filter(|old| old.expires_at.is_some_and(|t| now < t)));
     if secrets.len() <= Signing::MAX_SECRETS {
         return Ok(Signing { secrets });
     }
     let most = Signing::MAX_SECRETS;
-    Err(Problem::invalid([WrongValue::new("signing.secrets", format!("{most} keys sign already; wait until one ends, or rotate with a shorter overlap"))]))
+    Err(Problem::invalid([WrongValue::new(
+        "signing.secrets",
+        format!("{most} keys sign already; wait until one ends, or rotate with a shorter overlap"),
+    )]))
 }
 
 #[cfg(test)]

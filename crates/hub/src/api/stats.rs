@@ -8,7 +8,7 @@ use tillstream_model::integration::Status;
 use tillstream_store::state::Totals;
 use utoipa::ToSchema;
 
-use super::docs::{Denied, Missing};
+use super::docs::{Denied, Missing, OfIntegration};
 use super::extract::{Caller, Place};
 use super::integrations::find;
 use super::lane_view::{CursorView, LaneView, standing};
@@ -56,9 +56,16 @@ impl From<Totals> for TotalsView {
 }
 
 /// Show an integration in figures
-#[utoipa::path(get, path = "/v1/integrations/{id}/stats", tag = "deliveries", params(("id" = String, Path, description = "The integration's id")),
-    responses((status = 200, description = "Its figures", body = Stats), Denied, Missing))]
-pub async fn integration_stats(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Json<Stats>> {
+#[utoipa::path(
+    get, path = "/v1/integrations/{id}/stats", tag = "deliveries",
+    params(OfIntegration),
+    responses((status = 200, description = "Its figures", body = Stats), Denied, Missing)
+)]
+pub async fn integration_stats(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+) -> Result<Json<Stats>> {
     let company = caller.company(Scope::DeliveriesRead)?;
     let integration = find(&hub, company, &id).await?;
     let head = hub.log().head(company.no).await?;

@@ -44,7 +44,7 @@ pub(super) struct Made {
 }
 
 /// Makes an attempt. The slot is held until it ends.
-pub(super) async fn fly(launcher: Launcher, sending: Sending<Arc<Event>>, slot: Slot, answered: bool) -> Flight {
+pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, slot: Slot, answered: bool) -> Flight {
     let seq = sending.seq;
     let event = match &sending.payload {
         Some(event) => event.clone(),

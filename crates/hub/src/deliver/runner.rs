@@ -52,7 +52,7 @@ pub(super) struct Runner {
     handle: Arc<Handle>,
     inbox: mpsc::Receiver<Command>,
     integration: Integration,
-    launcher: Launcher,
+    launcher: Arc<Launcher>,
     lane: Lane<Arc<Event>>,
     buffer: VecDeque<Arc<Event>>,
     at_head: bool,
@@ -100,7 +100,7 @@ impl Runner {
         }
         skip_gap(&context, &integration, &mut lane, floor, now).await?;
         let template = context.template(&integration).await?;
-        let launcher = Launcher {
+        let launcher = Arc::new(Launcher {
             company,
             no: integration.no,
             stores: context.stores.clone(),
@@ -108,7 +108,7 @@ impl Runner {
             pool: context.pool(company),
             share: context.budget.share(company),
             template,
-        };
+        });
         Ok(Self {
             context,
             routes,
@@ -466,7 +466,8 @@ impl Runner {
         let (old, new) = (&self.settings().delivery, &fresh.settings.delivery);
         let reordered = old.ordering != new.ordering;
         self.lane.set_rules(new.clone(), self.now());
-        self.launcher.template = self.context.template(&fresh).await?;
+        let template = self.context.template(&fresh).await?;
+        self.launcher = Arc::new(Launcher { template, ..(*self.launcher).clone() });
         self.integration = fresh;
         if reordered {
             tracing::info!(integration = %id, "the changed order takes effect with the next start of the lane");

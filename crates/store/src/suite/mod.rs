@@ -86,3 +86,9 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_attempts::attempts_of_an_event_are_listed_oldest_first(&make()).await;
     state_attempts::attempts_go_after_their_time(&make()).await;
 }
+
+/// Drops what is open and opens the storage again.
+async fn reopen(engine: &impl Engine, open: Stores) -> Stores {
+    drop(open);
+    engine.open().await
+}

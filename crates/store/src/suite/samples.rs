@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
+use tillstream_model::json::Json;
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::{
     Delivery, Events, Format, HttpTarget, OnExhausted, Ordering, PerSite, Secret, Settings, Signing, SigningSecret, Target,
@@ -50,8 +50,8 @@ pub fn assert_same(found: &Event, expected: &Event) {
     assert_eq!(format!("{found:?}"), format!("{expected:?}"));
 }
 
-fn raw(json: &str) -> Box<RawValue> {
-    RawValue::from_string(json.to_owned()).expect("samples are JSON")
+fn raw(json: &str) -> Json {
+    Json::trusted(json)
 }
 
 /// Settings of an integration with this id. Every secret in them contains `secret`.

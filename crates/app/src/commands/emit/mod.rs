@@ -26,9 +26,9 @@ Examples:
   tillstream emit --generate 10000 --connections 8     from simulated stores
   tillstream emit --generate 500 --rate 50 --seed 7
 
-Batches go out in order on one connection; with more, batches may overtake each other. An event that carries an `id`
-of its own can be sent twice without harm, so a lost answer is retried for those only. Ends with 1 when an event was
-refused.";
+Batches go out in order on one connection; with more, batches may overtake each other.
+An event that carries an `id` of its own can be sent twice without harm, so a lost answer
+is retried for those only. Ends with 1 when an event was refused.";
 
 /// Batches that are read ahead of the connections, for each of them.
 const BATCHES_AHEAD: usize = 2;
@@ -77,11 +77,18 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let result = flow(&args, &bar).await;
     bar.finish_and_clear();
     let (tally, broken) = result?;
-    if args.json { output::json(&tally.to_json(started.elapsed()))? } else { output::line(tally.text(started.elapsed()))? }
-    if let Some(error) = broken {
-        return Err(error);
+    if tally.total() > 0 || broken.is_none() {
+        report(&tally, started.elapsed(), args.json)?;
     }
-    Ok(if tally.refused() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    match broken {
+        Some(error) => Err(error),
+        None if tally.refused() == 0 => Ok(ExitCode::SUCCESS),
+        None => Ok(ExitCode::FAILURE),
+    }
+}
+
+fn report(tally: &Tally, elapsed: Duration, json: bool) -> anyhow::Result<()> {
+    if json { output::json(&tally.to_json(elapsed)) } else { output::line(tally.text(elapsed)) }
 }
 
 /// Source → batches → connections. What was sent is counted even when something broke.
@@ -104,8 +111,10 @@ async fn flow(args: &Args, bar: &ProgressBar) -> anyhow::Result<(Tally, Option<a
         total.add(tally);
         broken = broken.or(result.err());
     }
-    let read = reader.await?;
-    Ok((total, broken.or(read.err())))
+    if broken.is_none() {
+        broken = reader.await?.err();
+    }
+    Ok((total, broken))
 }
 
 impl Args {
@@ -123,7 +132,9 @@ fn progress(total: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{bar:30} {human_pos} of {human_len} events, {per_sec}, {eta} left {msg}"),
+        Some(total) => {
+            (ProgressBar::new(total), "{bar:30} {human_pos} of {human_len} events, {per_sec}, {eta} left {msg}")
+        }
         None => (ProgressBar::new_spinner(), "{spinner} {human_pos} events, {per_sec} {msg}"),
     };
     if let Ok(style) = ProgressStyle::with_template(template) {

@@ -21,12 +21,18 @@ const FIRST_WAIT: Duration = Duration::from_millis(250);
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
 /// Takes batches until there are none, or one cannot be sent. What was sent is counted in any case.
-pub async fn connection(api: Api, queue: Arc<Mutex<mpsc::Receiver<Batch>>>, bar: ProgressBar) -> (Tally, anyhow::Result<()>) {
+pub async fn connection(
+    api: Api,
+    queue: Arc<Mutex<mpsc::Receiver<Batch>>>,
+    bar: ProgressBar,
+) -> (Tally, anyhow::Result<()>) {
     let mut tally = Tally::default();
     loop {
         let batch = queue.lock().await.recv().await;
         let Some(batch) = batch else { return (tally, Ok(())) };
-        match post(&api, &batch, &bar).await {
+        // Until the hub has answered once, it is more likely not there than away for a moment.
+        let met = tally.total() > 0;
+        match post(&api, &batch, met, &bar).await {
             Ok(answer) => tally.count(&answer, batch.events),
             Err(error) => {
                 // Nobody may wait for a connection that gave up.
@@ -38,10 +44,10 @@ pub async fn connection(api: Api, queue: Arc<Mutex<mpsc::Receiver<Batch>>>, bar:
     }
 }
 
-async fn post(api: &Api, batch: &Batch, bar: &ProgressBar) -> anyhow::Result<Answer> {
+async fn post(api: &Api, batch: &Batch, met: bool, bar: &ProgressBar) -> anyhow::Result<Answer> {
     let mut wait = FIRST_WAIT;
     for _ in 1..MAX_TRIES {
-        let asked = match once(api, batch).await? {
+        let asked = match once(api, batch, met).await? {
             Outcome::Answered(answer) => return Ok(answer),
             Outcome::Later(asked, why) => {
                 bar.set_message(why);
@@ -52,7 +58,7 @@ async fn post(api: &Api, batch: &Batch, bar: &ProgressBar) -> anyhow::Result<Ans
         bar.set_message("");
         wait = (wait * 2).min(MAX_WAIT);
     }
-    match once(api, batch).await? {
+    match once(api, batch, met).await? {
         Outcome::Answered(answer) => Ok(answer),
         Outcome::Later(_, why) => Err(anyhow!("gave up after {MAX_TRIES} tries: {why}")),
     }
@@ -64,10 +70,13 @@ enum Outcome {
     Later(Option<Duration>, String),
 }
 
-async fn once(api: &Api, batch: &Batch) -> anyhow::Result<Outcome> {
+async fn once(api: &Api, batch: &Batch, met: bool) -> anyhow::Result<Outcome> {
     let answer = match api.post_events(batch.body.clone()).await {
         Ok(answer) => answer,
-        Err(error) if error.no_connection || batch.repeatable => return Ok(Outcome::Later(None, api.explained(error).to_string())),
+        Err(error) if error.no_connection && !met => return Err(api.explained(error)),
+        Err(error) if error.no_connection || batch.repeatable => {
+            return Ok(Outcome::Later(None, api.explained(error).to_string()));
+        }
         Err(error) => bail!("{}; whether its {} events were accepted is not known", api.explained(error), batch.events),
     };
     match answer.status {

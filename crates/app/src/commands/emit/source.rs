@@ -72,7 +72,9 @@ impl Source {
 }
 
 fn generated(count: u64, simulation: Simulation, take: &mut Take<'_>) -> anyhow::Result<()> {
-    let Ok(count) = usize::try_from(count) else { return Err(anyhow!("{count} events are more than this machine can count")) };
+    let Ok(count) = usize::try_from(count) else {
+        return Err(anyhow!("{count} events are more than this machine can count"));
+    };
     for next in simulation.take(count) {
         if !take(to_raw_value(&next.event)?) {
             break;
@@ -85,11 +87,10 @@ fn generated(count: u64, simulation: Simulation, take: &mut Take<'_>) -> anyhow:
 fn text(mut reader: Box<dyn BufRead + Send>, take: &mut Take<'_>) -> anyhow::Result<()> {
     if first_byte(&mut reader)? == Some(b'[') {
         let mut json = serde_json::Deserializer::from_reader(reader);
-        return match (Elements { take }).deserialize(&mut json) {
-            Ok(Wanted::All) => Ok(json.end()?),
-            Ok(Wanted::NoMore) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
+        let mut enough = false;
+        let read = Elements { take, enough: &mut enough }.deserialize(&mut json).and_then(|()| json.end());
+        // What is left of the array is of no interest then, so neither is whether it is well-formed.
+        return if enough { Ok(()) } else { Ok(read?) };
     }
     for event in serde_json::Deserializer::from_reader(reader).into_iter::<Box<RawValue>>() {
         if !take(event?) {
@@ -116,38 +117,34 @@ fn first_byte(reader: &mut dyn BufRead) -> std::io::Result<Option<u8>> {
     }
 }
 
-enum Wanted {
-    All,
-    NoMore,
-}
-
 struct Elements<'a, 'b> {
     take: &'a mut Take<'b>,
+    enough: &'a mut bool,
 }
 
 impl<'de> DeserializeSeed<'de> for Elements<'_, '_> {
-    type Value = Wanted;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<Wanted, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, d: D) -> Result<(), D::Error> {
         d.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for Elements<'_, '_> {
-    type Value = Wanted;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of events")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Wanted, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some(event) = seq.next_element::<Box<RawValue>>()? {
             if !(self.take)(event) {
-                // What is left of the array is of no interest, so neither is whether it is well-formed.
-                return Ok(Wanted::NoMore);
+                *self.enough = true;
+                break;
             }
         }
-        Ok(Wanted::All)
+        Ok(())
     }
 }
 
@@ -193,7 +190,12 @@ mod tests {
             let mut names = Vec::new();
             let start = "2026-03-14T15:00:00Z".parse().unwrap();
             let source = Source::Generated { count: 20, simulation: Box::new(Simulation::new(seed, 3, start)) };
-            source.each(&mut |event| { names.push(event.get().to_owned()); true }).unwrap();
+            source
+                .each(&mut |event| {
+                    names.push(event.get().to_owned());
+                    true
+                })
+                .unwrap();
             names
         };
         assert_eq!(names(7), names(7));

@@ -60,9 +60,14 @@ impl Tally {
         self.problems.values().map(|p| p.count).sum()
     }
 
+    /// How many events the hub has answered for.
+    pub fn total(&self) -> u64 {
+        self.accepted + self.refused()
+    }
+
     /// For people.
     pub fn text(&self, elapsed: Duration) -> String {
-        let total = self.accepted + self.refused();
+        let total = self.total();
         let mut text = format!(
             "{total} events in {:.1} s ({:.0}/s): {} accepted, {} of them known already, {} refused",
             elapsed.as_secs_f64(),
@@ -72,7 +77,11 @@ impl Tally {
             self.refused(),
         );
         for (slug, problem) in &self.problems {
-            text.push_str(&format!("\n  {} × {slug}, such as: {}", problem.count, crate::output::one_line(&problem.example)));
+            text.push_str(&format!(
+                "\n  {} × {slug}, such as: {}",
+                problem.count,
+                crate::output::one_line(&problem.example)
+            ));
         }
         text
     }
@@ -118,7 +127,11 @@ mod tests {
     use http::StatusCode;
 
     fn answer(status: u16, body: &Value) -> Answer {
-        Answer { status: StatusCode::from_u16(status).unwrap(), headers: Default::default(), body: body.to_string().into() }
+        Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: Default::default(),
+            body: body.to_string().into(),
+        }
     }
 
     #[test]

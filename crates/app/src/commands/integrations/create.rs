@@ -12,7 +12,7 @@ use crate::output;
 const EXAMPLES: &str = "\
 Examples:
   tillstream integrations create https://erp.example/hook
-  tillstream integrations create https://erp.example/hook --id erp --entities order,punch --format event_stream
+  tillstream integrations create https://erp.example/hook --id erp --entities order,punch
   tillstream integrations create --file erp.json       every setting there is: see /docs of the hub";
 
 /// What to make.
@@ -73,7 +73,8 @@ impl Create {
 
     fn settings(&self) -> anyhow::Result<Value> {
         let Some(url) = &self.target else { bail!("give the URL that deliveries go to") };
-        let mut settings = json!({"target": {"kind": "http", "url": url}, "events": {"entities": self.entities, "names": self.names}});
+        let mut settings =
+            json!({"target": {"kind": "http", "url": url}, "events": {"entities": self.entities, "names": self.names}});
         let name = self.name.clone().or_else(|| self.id.is_none().then(|| host_of(url)));
         for (key, value) in [("id", &self.id), ("name", &name), ("format", &self.format)] {
             if let Some(value) = value {

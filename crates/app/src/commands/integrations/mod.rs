@@ -131,7 +131,11 @@ async fn switch(one: &One, verb: &str, state: &str) -> anyhow::Result<()> {
 
 async fn delete(one: &One) -> anyhow::Result<()> {
     delete_integration(&one.hub.api()?, &one.id).await?;
-    if one.json { output::json(&json!({"id": one.id, "deleted": true})) } else { output::line(format!("{} is deleted", one.id)) }
+    if one.json {
+        output::json(&json!({"id": one.id, "deleted": true}))
+    } else {
+        output::line(format!("{} is deleted", one.id))
+    }
 }
 
 /// Deletes an integration.

@@ -79,7 +79,12 @@ mod tests {
 
     fn delivery() -> Delivery {
         let mut headers = HeaderMap::new();
-        let pairs = [("tillstream-event", "order.saved"), ("webhook-id", "evt_1"), ("tillstream-seq", "1-7"), ("tillstream-attempt", "2")];
+        let pairs = [
+            ("tillstream-event", "order.saved"),
+            ("webhook-id", "evt_1"),
+            ("tillstream-seq", "1-7"),
+            ("tillstream-attempt", "2"),
+        ];
         for (name, value) in pairs {
             headers.insert(name, value.parse().unwrap());
         }
@@ -97,7 +102,10 @@ mod tests {
     #[test]
     fn scripts_get_numbers_as_numbers_and_the_body_as_it_is() {
         let json = delivery().json(true);
-        assert_eq!((&json["attempt"], &json["signature_valid"], &json["body"]["a"]), (&2.into(), &true.into(), &1.into()));
+        assert_eq!(
+            (&json["attempt"], &json["signature_valid"], &json["body"]["a"]),
+            (&2.into(), &true.into(), &1.into())
+        );
         assert!(delivery().json(false).get("body").is_none());
     }
 }

@@ -22,7 +22,7 @@ use temporary::Temporary;
 
 const EXAMPLES: &str = "\
 Examples:
-  tillstream listen --create                           with an integration of its own, deleted on Ctrl-C
+  tillstream listen --create                           makes an integration, deletes it at the end
   tillstream listen --secret whsec_… --payload
   tillstream listen --forward-to http://127.0.0.1:3000/hook
   tillstream listen --status 503 --delay 2000          a receiver that is ill
@@ -99,7 +99,9 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, asked: &mut As
 /// On standard error, so that standard output has deliveries only.
 fn say_where(url: &str, temporary: Option<&Temporary>) {
     match temporary {
-        Some(temporary) => eprintln!("receiving on {url} for the integration {}; Ctrl-C deletes it and ends", temporary.id),
+        Some(temporary) => {
+            eprintln!("receiving on {url} for the integration {}; Ctrl-C deletes it and ends", temporary.id)
+        }
         None => eprintln!(
             "receiving on {url}; Ctrl-C ends. To have deliveries sent here:\n  tillstream integrations create {url} --id listen"
         ),

@@ -30,7 +30,8 @@ impl Temporary {
             "target": {"kind": "http", "url": url},
         });
         let made = api.post("/integrations", Some(&settings)).await?;
-        let secret = signing_secret(&made).ok_or_else(|| anyhow!("the hub made {id} without a signing secret"))?.to_owned();
+        let secret =
+            signing_secret(&made).ok_or_else(|| anyhow!("the hub made {id} without a signing secret"))?.to_owned();
         Ok(Self { id, secret, api })
     }
 
@@ -40,6 +41,8 @@ impl Temporary {
     /// When the hub does not answer or refuses; the text says how to do it by hand.
     pub async fn delete(self) -> anyhow::Result<()> {
         let deleted = delete_integration(&self.api, &self.id).await;
-        deleted.with_context(|| format!("{id} is still there; `tillstream integrations delete {id}` removes it", id = self.id))
+        deleted.with_context(|| {
+            format!("{id} is still there; `tillstream integrations delete {id}` removes it", id = self.id)
+        })
     }
 }

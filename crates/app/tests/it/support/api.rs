@@ -11,9 +11,9 @@ use serde_json::Value;
 /// Calls one hub, with one key or none. Cheap to clone.
 #[derive(Clone)]
 pub struct Api {
-    client: Client<HttpConnector, Full<Bytes>>,
-    base: String,
-    key: Option<String>,
+    pub(super) client: Client<HttpConnector, Full<Bytes>>,
+    pub(super) base: String,
+    pub(super) key: Option<String>,
 }
 
 /// A whole answer.
@@ -29,11 +29,6 @@ impl Api {
     pub fn new(base: &str, key: Option<&str>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { client, base: base.to_owned(), key: key.map(str::to_owned) }
-    }
-
-    /// The same hub with another key, or with none.
-    pub fn keyed(&self, key: Option<&str>) -> Self {
-        Self { key: key.map(str::to_owned), ..self.clone() }
     }
 
     /// Sends a body with headers; `path` is everything after the host.
@@ -60,6 +55,24 @@ impl Api {
     /// As [`Api::send`].
     pub async fn try_post(&self, path: &str, body: &Value) -> Result<Answer, String> {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.to_string().into()).await
+    }
+
+    /// Gets a path that must be answered.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, path, &[], Bytes::new()).await.expect("an answer")
+    }
+
+    /// All rows of a list, page after page.
+    pub async fn all(&self, path: &str) -> Vec<Value> {
+        let mut rows = Vec::new();
+        let mut after = String::new();
+        loop {
+            let separator = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{separator}limit=500{after}")).await.expect(200);
+            rows.extend(page["items"].as_array().expect("items").iter().cloned());
+            let Some(next) = page["next"].as_str() else { return rows };
+            after = format!("&after={next}");
+        }
     }
 }
 

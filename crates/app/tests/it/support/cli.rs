@@ -40,17 +40,3 @@ pub fn run_alone(folder: &Path, arguments: &[&str], environment: &[(&str, &str)]
     command.args(arguments).envs(environment.iter().copied());
     run(command, "")
 }
-
-/// Asks a process to end in good order.
-pub fn terminate(pid: u32) {
-    let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill runs");
-    assert!(status.success(), "process {pid} cannot be told to end");
-}
-
-impl Hub {
-    /// Asks it to end and waits until it has.
-    pub fn stop(&mut self) -> i32 {
-        terminate(self.pid());
-        self.wait_for_end().code().expect("it ended by itself")
-    }
-}

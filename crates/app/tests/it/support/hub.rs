@@ -24,15 +24,16 @@ const LOG_LINES_SHOWN: usize = 120;
 pub struct Setup {
     /// Networks that deliveries may go to.
     pub allow_networks: Option<&'static str>,
-    /// More variables.
-    pub environment: Vec<(String, String)>,
+    /// Files may grow to this size, in bytes; writing beyond it fails as it does on a failing disk.
+    pub largest_file_bytes: Option<u64>,
 }
 
 /// A running hub. Its folder goes away with it, unless the test fails.
 pub struct Hub {
     /// Where it is; another port after each start.
     pub url: String,
-    setup: Setup,
+    /// How it is set up from its next start on.
+    pub setup: Setup,
     folder: Option<TempDir>,
     child: Child,
     starts: u32,
@@ -40,7 +41,7 @@ pub struct Hub {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { allow_networks: Some("127.0.0.0/8"), environment: Vec::new() }
+        Self { allow_networks: Some("127.0.0.0/8"), largest_file_bytes: None }
     }
 }
 
@@ -74,9 +75,10 @@ impl Hub {
         std::fs::read_to_string(file).expect("the first key").trim().to_owned()
     }
 
-    /// Waits until it has ended by itself.
-    pub fn wait_for_end(&mut self) -> ExitStatus {
-        self.child.wait().expect("its end")
+    /// Asks it to end and waits until it has; its exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        terminate(self.child.id());
+        self.child.wait().expect("its end").code()
     }
 
     /// Whether it has ended, and how.
@@ -87,11 +89,6 @@ impl Hub {
     /// The folder that has the data folder and the logs in it.
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().expect("kept until the end").path()
-    }
-
-    /// The number of its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
     }
 
     async fn wait_until_ready(&mut self) {
@@ -126,22 +123,42 @@ impl Drop for Hub {
 
 /// A command of the binary in a clean environment, in this folder.
 pub fn tillstream(folder: &Path) -> Command {
-    let mut command = Command::new(BINARY);
+    clean(BINARY, folder)
+}
+
+/// A program in a clean environment, in this folder.
+fn clean(program: &str, folder: &Path) -> Command {
+    let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
     command.env("TILLSTREAM_MASTER_KEY", MASTER_KEY).current_dir(folder);
     command
 }
 
+/// Asks a process to end in good order.
+pub fn terminate(pid: u32) {
+    let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill runs");
+    assert!(status.success(), "process {pid} cannot be told to end");
+}
+
 fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
     let log = File::options().create(true).append(true).open(folder.join("hub.log")).expect("a log file");
     let told = File::create(stdout_file(folder, start)).expect("a file for what it says");
-    let mut command = tillstream(folder);
+    let mut command = setup.largest_file_bytes.map_or_else(|| tillstream(folder), |bytes| limited(folder, bytes));
     command.args(["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
     if let Some(networks) = setup.allow_networks {
         command.args(["--allow-networks", networks]);
     }
-    command.envs(setup.environment.iter().cloned());
     command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts")
+}
+
+/// A command of the binary whose files cannot grow beyond a size; the signal that tells so is ignored, so that
+/// writing fails instead.
+fn limited(folder: &Path, bytes: u64) -> Command {
+    const BLOCK_BYTES: u64 = 512;
+    let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", bytes.div_ceil(BLOCK_BYTES));
+    let mut command = clean("sh", folder);
+    command.args(["-c", &script, BINARY]);
+    command
 }
 
 fn stdout_file(folder: &Path, start: u32) -> PathBuf {

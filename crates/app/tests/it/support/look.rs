@@ -1,8 +1,18 @@
 //! Looking at an integration through the API.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::{SOON, Stage, eventually};
+use super::{Delivery, Receiver, SOON, Stage, eventually};
+
+impl Receiver {
+    /// Waits until at least so many deliveries came to a path, and gives all of them.
+    pub async fn wait_for(&self, path: &str, count: usize, deadline: Duration) -> Vec<Delivery> {
+        let what = format!("{count} deliveries to {path}");
+        eventually(&what, deadline, async || Some(self.deliveries(path)).filter(|d| d.len() >= count)).await
+    }
+}
 
 impl Stage {
     /// Everything rejected, newest first.
@@ -25,6 +35,12 @@ impl Stage {
     pub async fn wait_for_rejected(&self, id: &str, count: usize) -> Vec<Value> {
         let what = format!("{count} rejected of {id}");
         eventually(&what, SOON, async || Some(self.rejected(id).await).filter(|r| r.len() >= count)).await
+    }
+
+    /// Waits until so many attempts are stored; gives them, newest first.
+    pub async fn wait_for_attempts(&self, id: &str, count: usize) -> Vec<Value> {
+        let what = format!("{count} attempts of {id}");
+        eventually(&what, SOON, async || Some(self.attempts(id).await).filter(|a| a.len() >= count)).await
     }
 
     /// Waits until the log has an action.

@@ -17,8 +17,6 @@ use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::wait::eventually;
-
 /// Between two bytes of an answer that drips.
 const DRIP_EVERY: Duration = Duration::from_millis(50);
 
@@ -94,12 +92,6 @@ impl Receiver {
     /// What came to a path, in the order it came.
     pub fn deliveries(&self, path: &str) -> Vec<Delivery> {
         self.shared.deliveries.lock().expect("no panic").iter().filter(|d| d.path == path).cloned().collect()
-    }
-
-    /// Waits until at least so many deliveries came to a path, and gives all of them.
-    pub async fn wait_for(&self, path: &str, count: usize, deadline: Duration) -> Vec<Delivery> {
-        let what = format!("{count} deliveries to {path}");
-        eventually(&what, deadline, async || Some(self.deliveries(path)).filter(|d| d.len() >= count)).await
     }
 }
 

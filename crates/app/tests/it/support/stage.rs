@@ -72,7 +72,8 @@ impl Stage {
         self.restart().await;
     }
 
-    async fn restart(&mut self) {
+    /// Starts the hub again after it has ended.
+    pub async fn restart(&mut self) {
         self.hub.restart().await;
         self.api = Api::new(&self.hub.url, Some(&self.hub.key()));
     }
@@ -100,16 +101,12 @@ fn merge(base: &mut Value, patch: Value) {
 impl Api {
     /// The same hub with another key.
     pub fn with_key(&self, key: &str) -> Self {
-        self.keyed(Some(key))
+        Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
     /// The same hub without a key.
     pub fn without_key(&self) -> Self {
-        self.keyed(None)
-    }
-
-    pub async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, &[], Bytes::new()).await.expect("an answer")
+        Self { key: None, ..self.clone() }
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
@@ -121,11 +118,6 @@ impl Api {
             return self.send(Method::POST, path, &[], Bytes::new()).await.expect("an answer");
         }
         self.try_post(path, body).await.expect("an answer")
-    }
-
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        let json = [("content-type", "application/json")];
-        self.send(Method::PUT, path, &json, body.to_string().into()).await.expect("an answer")
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {
@@ -142,18 +134,5 @@ impl Api {
     /// A body that is not built from JSON.
     pub async fn post_bytes(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         self.send(Method::POST, path, headers, body.into()).await.expect("an answer")
-    }
-
-    /// All rows of a list, page after page.
-    pub async fn all(&self, path: &str) -> Vec<Value> {
-        let mut rows = Vec::new();
-        let mut after = String::new();
-        loop {
-            let separator = if path.contains('?') { '&' } else { '?' };
-            let page = self.get(&format!("{path}{separator}limit=500{after}")).await.expect(200);
-            rows.extend(page["items"].as_array().expect("items").iter().cloned());
-            let Some(next) = page["next"].as_str() else { return rows };
-            after = format!("&after={next}");
-        }
     }
 }

@@ -7,7 +7,7 @@ use tillstream_model::{Event, Time};
 use tillstream_store::state::{Attempt, Integration, Parked, Rejected, RejectedRow};
 use utoipa::ToSchema;
 
-use crate::api::attempts::AttemptView;
+use crate::api::attempt_view::AttemptView;
 use crate::api::lane_view::{Circuit, LaneView, Standing};
 use crate::api::rejected::RejectedView;
 
@@ -117,7 +117,11 @@ impl Facts<'_> {
     fn unwanted_text(&self, no: &Unwanted, version: u32, settings: &Settings) -> String {
         let why = match no {
             Unwanted::Events => {
-                format!("neither the entity {} nor the name {} is selected", self.event.content.entity(), self.event.content.name)
+                format!(
+                    "neither the entity {} nor the name {} is selected",
+                    self.event.content.entity(),
+                    self.event.content.name
+                )
             }
             Unwanted::Availability => match &self.event.content.site {
                 Some(site) => format!("availability is off for site {site}"),
@@ -132,13 +136,17 @@ impl Facts<'_> {
     }
 
     fn parked_text(&self, parked: &Parked) -> String {
-        let stopped = if self.integration.status == Status::Stopped { " once the integration is started again" } else { "" };
+        let stopped =
+            if self.integration.status == Status::Stopped { " once the integration is started again" } else { "" };
         match (&parked.last_error, parked.last_status) {
             (None, None) => format!("Waits behind an earlier event of its entity{stopped}."),
             (error, status) => {
                 let last = status.map_or_else(String::new, |s| format!("status {s}, "));
                 let error = error.as_deref().unwrap_or("no reason is known");
-                format!("Next attempt at {}{stopped}; {} failed, the last one: {last}{error}.", parked.next_at, parked.attempts)
+                format!(
+                    "Next attempt at {}{stopped}; {} failed, the last one: {last}{error}.",
+                    parked.next_at, parked.attempts
+                )
             }
         }
     }
@@ -152,7 +160,9 @@ impl Facts<'_> {
         let probing = lane.as_ref().and_then(|l| Some((l.probing_since?, l.next_probe?)));
         match (self.standing.circuit(), probing) {
             (Circuit::Open, Some((since, next))) => format!("the receiver fails since {since}, next probe at {next}"),
-            (Circuit::Braked, Some((since, next))) => format!("the receiver refuses too much since {since}, next probe at {next}"),
+            (Circuit::Braked, Some((since, next))) => {
+                format!("the receiver refuses too much since {since}, next probe at {next}")
+            }
             _ => match lane.and_then(|l| l.paused_until) {
                 Some(until) => format!("the receiver asked to be left alone until {until}"),
                 None => self.queue_text(),

@@ -167,10 +167,14 @@ mod tests {
         let path = dir.path().join("x.db");
         let mut writer = open_writer(&path, &SCHEMA).unwrap();
         let mut ids = Ids::load(path.clone()).unwrap();
-        for n in 0..RUN_IDS + 10 {
-            let caller = Caller { hash: id(n), fingerprint: [7; 16] };
-            insert(&writer, &caller, n as i64).unwrap();
-            ids.committed([(caller.hash, Used { pos: n as i64, fingerprint: [7; 16] })].into_iter());
+        for range in [0..RUN_IDS, RUN_IDS..RUN_IDS + 10] {
+            writer.execute_batch("BEGIN").unwrap();
+            for n in range {
+                let caller = Caller { hash: id(n), fingerprint: [7; 16] };
+                insert(&writer, &caller, n as i64).unwrap();
+                ids.committed([(caller.hash, Used { pos: n as i64, fingerprint: [7; 16] })].into_iter());
+            }
+            writer.execute_batch("COMMIT").unwrap();
             ids.tidy(&mut writer).unwrap();
         }
         assert_eq!((ids.runs.len(), ids.fresh.len()), (1, 10));

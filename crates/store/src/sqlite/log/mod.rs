@@ -100,8 +100,8 @@ impl SqliteLog {
             return Ok(summary);
         }
         let tried = || format!("look up the log of company {}", company.0);
-        let found = self.readers.run(tried, move |r| r.summary(company)).await?;
-        Ok(self.tail.learn(company, found))
+        let tail = self.tail.clone();
+        self.readers.run(tried, move |r| tail.learn(company, || r.summary(company))).await
     }
 
     fn queue(&self) -> Result<&Queue, AppendError> {

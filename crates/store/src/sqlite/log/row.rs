@@ -1,7 +1,7 @@
 //! Events as rows.
 
 use rusqlite::{Connection, Row, params};
-use serde_json::value::RawValue;
+use tillstream_model::json::Json;
 use tillstream_model::{Content, Event, EventId, Time};
 
 use super::segments::{company_of, pos, seq_of};
@@ -24,7 +24,7 @@ pub(super) fn insert(conn: &Connection, event: &Event) -> rusqlite::Result<()> {
         c.occurred_at.map(Time::millis),
         c.business_date.as_deref(),
         c.caller_id.as_deref(),
-        c.correlation.as_deref().map(RawValue::get),
+        c.correlation.as_ref().map(Json::get),
         c.data.get(),
     ])?;
     Ok(())
@@ -42,8 +42,8 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
         occurred_at: row.get::<_, Option<i64>>(7)?.map(Time::from_millis),
         business_date: row.get(8)?,
         caller_id: row.get(9)?,
-        correlation: row.get::<_, Option<String>>(10)?.map(|text| raw(10, text)).transpose()?,
-        data: raw(11, row.get(11)?)?,
+        correlation: row.get::<_, Option<Box<str>>>(10)?.map(Json::trusted),
+        data: Json::trusted(row.get::<_, Box<str>>(11)?),
     };
     let id = EventId::new(accepted_at, row.get(2)?);
     Ok(Event { company: company_of(pos), seq: seq_of(pos), id, accepted_at, content })
@@ -54,9 +54,4 @@ pub(super) fn random_of(id: EventId) -> [u8; 10] {
     let mut random = [0; 10];
     random.copy_from_slice(&id.as_bytes()[6..]);
     random
-}
-
-fn raw(column: usize, text: String) -> rusqlite::Result<Box<RawValue>> {
-    RawValue::from_string(text)
-        .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, e.into()))
 }

@@ -20,6 +20,8 @@ struct Inner {
     /// Companies of the events in memory, oldest event first.
     order: VecDeque<CompanyNo>,
     bytes: usize,
+    /// How many segments were dropped: what the disk said before the last one may be out of date.
+    drops: u64,
 }
 
 #[derive(Default)]
@@ -40,10 +42,18 @@ impl Tail {
         self.lock().companies.get(&company).map(|c| c.summary)
     }
 
-    /// Notes what the disk says of a company, unless it is known already: then it may have moved on.
-    pub(super) fn learn(&self, company: CompanyNo, summary: Summary) -> Summary {
-        let mut inner = self.lock();
-        inner.companies.entry(company).or_insert_with(|| Company { summary, events: VecDeque::new() }).summary
+    /// Notes what the disk says of a company, unless it is known already: then it may have moved on. `look` is repeated
+    /// when a segment was dropped meanwhile.
+    pub(super) fn learn<E>(&self, company: CompanyNo, mut look: impl FnMut() -> Result<Summary, E>) -> Result<Summary, E> {
+        loop {
+            let drops = self.lock().drops;
+            let summary = look()?;
+            let mut inner = self.lock();
+            if inner.drops == drops || inner.companies.contains_key(&company) {
+                let new = || Company { summary, events: VecDeque::new() };
+                return Ok(inner.companies.entry(company).or_insert_with(new).summary);
+            }
+        }
     }
 
     /// Adds committed events; each company's are in order.
@@ -60,10 +70,14 @@ impl Tail {
         while inner.bytes > self.most_bytes && inner.evict() {}
     }
 
-    /// Notes that everything up to `floor` is gone from disk.
-    pub(super) fn dropped(&self, company: CompanyNo, floor: Seq) {
-        if let Some(company) = self.lock().companies.get_mut(&company) {
-            company.summary.floor = company.summary.floor.max(floor);
+    /// Notes the new floors after a segment was dropped.
+    pub(super) fn dropped(&self, floors: impl Iterator<Item = (CompanyNo, Seq)>) {
+        let mut inner = self.lock();
+        inner.drops += 1;
+        for (company, floor) in floors {
+            if let Some(company) = inner.companies.get_mut(&company) {
+                company.summary.floor = company.summary.floor.max(floor);
+            }
         }
     }
 
@@ -148,9 +162,25 @@ mod tests {
     fn what_the_disk_said_never_takes_a_head_back() {
         let tail = Tail::new(1 << 20);
         tail.publish(vec![event(A, 5)]);
-        assert_eq!(tail.learn(A, Summary { head: 4, ..Summary::default() }).head, 5);
+        let disk = || Ok::<_, ()>(Summary { head: 4, ..Summary::default() });
+        assert_eq!(tail.learn(A, disk).map(|s| s.head), Ok(5));
         assert_eq!(tail.summary(B), None);
-        assert_eq!(tail.learn(B, Summary { head: 4, ..Summary::default() }).head, 4);
+        assert_eq!(tail.learn(B, disk).map(|s| s.head), Ok(4));
+    }
+
+    #[test]
+    fn the_disk_is_asked_again_when_a_segment_was_dropped_meanwhile() {
+        let tail = Tail::new(1 << 20);
+        let mut looks = 0;
+        let look = || {
+            looks += 1;
+            if looks == 1 {
+                tail.dropped([(A, 3)].into_iter());
+            }
+            Ok::<_, ()>(Summary { floor: if looks == 1 { 0 } else { 3 }, ..Summary::default() })
+        };
+        assert_eq!(tail.learn(A, look).map(|s| s.floor), Ok(3));
+        assert_eq!(looks, 2);
     }
 
     #[test]

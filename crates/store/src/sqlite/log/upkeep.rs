@@ -65,9 +65,7 @@ impl Upkeep {
         }
         let lasts = self.lasts(id)?;
         directory::bury(&mut self.directory, id, &lasts)?;
-        for last in &lasts {
-            self.tail.dropped(last.company, last.seq);
-        }
+        self.tail.dropped(lasts.iter().map(|last| (last.company, last.seq)));
         self.catalog.remove(id);
         Ok(remove_database(&self.catalog.path(id))?)
     }

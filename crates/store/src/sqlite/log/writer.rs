@@ -169,7 +169,7 @@ impl Writer {
             }
             let summary = match self.shared.tail.summary(job.company) {
                 Some(summary) => summary,
-                None => self.shared.tail.learn(job.company, self.reader.summary(job.company)?),
+                None => self.shared.tail.learn(job.company, || self.reader.summary(job.company))?,
             };
             heads.insert(job.company, summary);
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tillstream_model::json::Json;
 use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
 
 use crate::sqlite::pool::Cause;
@@ -54,8 +55,8 @@ pub(super) fn write(event: &Event) -> Result<Vec<u8>, Cause> {
         occurred_at: c.occurred_at.map(Time::millis),
         business_date: text(&c.business_date),
         caller_id: text(&c.caller_id),
-        correlation: c.correlation.as_deref(),
-        data: &c.data,
+        correlation: c.correlation.as_ref().map(|c| serde_json::from_str(c.get())).transpose()?,
+        data: serde_json::from_str(c.data.get())?,
     })?)
 }
 
@@ -73,9 +74,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Event, Cause> {
         entity_id: text(d.entity_id),
         occurred_at: d.occurred_at.map(Time::from_millis),
         business_date: text(d.business_date),
-        correlation: d.correlation.map(ToOwned::to_owned),
+        correlation: d.correlation.map(|c| Json::trusted(c.get())),
         caller_id: text(d.caller_id),
-        data: d.data.to_owned(),
+        data: Json::trusted(d.data.get()),
     };
     let accepted_at = Time::from_millis(d.accepted_at);
     Ok(Event { company: d.company, seq: d.seq, id: d.id, accepted_at, content })

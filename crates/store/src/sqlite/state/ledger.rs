@@ -139,6 +139,8 @@ impl<'a> List<'a> {
 
     /// Takes what fits from a day's file; true when the page is complete.
     fn take_day(&mut self, conn: &Connection, integrations: &[IntegrationNo]) -> Result<bool, Cause> {
+        // One snapshot for all: a thousand statements would take a thousand locks.
+        let _snapshot = conn.unchecked_transaction()?;
         let mut merge = Merge::open(self, conn, integrations)?;
         self.looked += integrations.len() * SEEK_ROWS;
         while let Some((place, attempt)) = merge.next()? {

@@ -1,8 +1,11 @@
 //! The API's document is a committed file, so that a change of the API shows in a review. `UPDATE=1` writes it anew.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
+
+use crate::support::App;
 
 #[test]
 fn the_committed_document_is_the_one_the_code_makes() {
@@ -12,21 +15,24 @@ fn the_committed_document_is_the_one_the_code_makes() {
         std::fs::write(&path, &made).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(committed == made, "openapi.json is not what the code makes; look at the change and run the test with UPDATE=1");
+    assert!(
+        committed == made,
+        "openapi.json is not what the code makes; look at the change and run this test with UPDATE=1"
+    );
 }
 
-fn document() -> Value {
+/// The document as JSON.
+pub fn document() -> Value {
     serde_json::to_value(tillstream_hub::api::document()).unwrap()
 }
 
-fn operations(document: &Value) -> Vec<(String, &Value)> {
+/// Every call: method, path and description.
+pub fn operations(document: &Value) -> Vec<(&'static str, &str, &Value)> {
+    let methods = ["get", "put", "post", "patch", "delete"];
     let paths = document["paths"].as_object().unwrap();
     paths
         .iter()
-        .flat_map(|(path, item)| {
-            let methods = ["get", "put", "post", "patch", "delete"];
-            methods.into_iter().filter_map(move |m| Some((format!("{m} {path}"), item.get(m)?)))
-        })
+        .flat_map(|(path, item)| methods.into_iter().filter_map(move |m| Some((m, path.as_str(), item.get(m)?))))
         .collect()
 }
 
@@ -36,14 +42,14 @@ fn every_call_says_what_it_does_and_what_it_answers() {
     assert_eq!(document["openapi"], "3.1.0");
     let operations = operations(&document);
     assert!(operations.len() > 25, "{}", operations.len());
-    let mut ids = std::collections::BTreeSet::new();
-    for (name, operation) in operations {
-        assert!(ids.insert(operation["operationId"].as_str().unwrap().to_owned()), "{name}");
-        assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{name}");
+    let mut ids = BTreeSet::new();
+    for (method, path, operation) in operations {
+        assert!(ids.insert(operation["operationId"].as_str().unwrap()), "{method} {path}");
+        assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{method} {path}");
         let answers = operation["responses"].as_object().unwrap();
-        assert!(answers.keys().any(|status| status.starts_with('2')), "{name}");
-        if name.contains("/v1/") {
-            assert!(answers.contains_key("401") && answers.contains_key("403"), "{name}");
+        assert!(answers.keys().any(|status| status.starts_with('2')), "{method} {path}");
+        if path.starts_with("/v1/") {
+            assert!(answers.contains_key("401") && answers.contains_key("403"), "{method} {path}");
         }
     }
 }
@@ -55,8 +61,7 @@ fn every_reference_leads_somewhere() {
     collect(&document, &mut references);
     assert!(!references.is_empty());
     for reference in references {
-        let pointer = reference.strip_prefix('#').unwrap();
-        assert!(document.pointer(pointer).is_some(), "{reference}");
+        assert!(document.pointer(reference.trim_start_matches('#')).is_some(), "{reference}");
     }
 }
 
@@ -69,4 +74,13 @@ fn collect(value: &Value, into: &mut Vec<String>) {
         Value::Array(items) => items.iter().for_each(|v| collect(v, into)),
         _ => {}
     }
+}
+
+#[tokio::test]
+async fn the_document_and_the_page_around_it_are_served_without_a_key() {
+    let app = App::start().await;
+    let request = |path: &str| http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+    let served = app.send(request("/v1/openapi.json")).await;
+    assert_eq!((served.status.as_u16(), &served.body), (200, &document()));
+    assert_eq!(app.send(request("/docs/")).await.status, 200);
 }

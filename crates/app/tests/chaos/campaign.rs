@@ -1,0 +1,200 @@
+//! One hub and one data folder through many ends.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Api;
+use crate::check::{Outcome, Promised};
+use crate::hub::{Hub, Setup};
+use crate::producer::{Accepted, ENTITIES, Producer};
+use crate::receiver::Receiver;
+use crate::sink::{Sink, is_refused_for_good};
+use crate::wait::{SOON, eventually};
+
+/// Producers that post at once.
+const PRODUCERS: usize = 4;
+/// A round lasts between these.
+const ROUND: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1_500));
+/// How much more the largest file may grow before writing fails.
+const ROOM_BYTES: u64 = 192 * 1024;
+/// Everything must be settled within this once the load has ended.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
+/// Attempts that an event has: the most there may be, so that a mood never rejects one.
+const ATTEMPTS: usize = 20;
+/// The receiver of the first is moody, that of the second also refuses some events for good.
+const INTEGRATIONS: [&str; 2] = ["moody", "picky"];
+
+/// How rounds end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The process is killed.
+    Killed,
+    /// Files cannot grow any more: the process must end itself rather than promise what it cannot keep.
+    WritingFails,
+}
+
+/// A hub under load, and all that is known about it.
+pub struct Campaign {
+    dice: StdRng,
+    hub: Hub,
+    address: watch::Sender<Api>,
+    receiver: Receiver,
+    sinks: [Arc<Sink>; 2],
+    promised: Accepted,
+    producers: JoinSet<()>,
+    stop: CancellationToken,
+    ended_by_itself: u32,
+}
+
+impl Campaign {
+    /// Starts everything; the seed is told, so that a run can be repeated.
+    pub async fn start(seed: u64) -> Self {
+        eprintln!("TILLSTREAM_CHAOS_SEED={seed}");
+        let hub = Hub::start(Setup::default()).await;
+        let api = Api::new(&hub.url, Some(&hub.key()));
+        let receiver = Receiver::start().await;
+        let sinks = [Arc::new(Sink::new(seed, false)), Arc::new(Sink::new(seed ^ 1, true))];
+        for (id, sink) in INTEGRATIONS.iter().zip(&sinks) {
+            let sink = sink.clone();
+            receiver.behave(&format!("/{id}"), move |delivery| sink.take(delivery));
+            integrate(&api, id, &receiver).await;
+        }
+        let (address, view) = watch::channel(api);
+        let promised = Accepted::default();
+        let stop = CancellationToken::new();
+        let mut producers = JoinSet::new();
+        for number in 0..PRODUCERS {
+            producers.spawn(Producer::new(number, seed, view.clone(), promised.clone()).run(stop.clone()));
+        }
+        Self { dice: StdRng::seed_from_u64(seed), hub, address, receiver, sinks, promised, producers, stop, ended_by_itself: 0 }
+    }
+
+    /// Ends the hub so many times, lets everything drain and reckons.
+    pub async fn run(mut self, rounds: u32, end: End) {
+        let started = Instant::now();
+        for round in 1..=rounds {
+            if end == End::WritingFails && round > 1 {
+                self.hub.setup.largest_file_bytes = Some(largest_file(&self.hub.folder().join("data")) + ROOM_BYTES);
+            }
+            self.round(end).await;
+        }
+        self.stop.cancel();
+        while let Some(joined) = self.producers.join_next().await {
+            joined.expect("a producer saw something wrong");
+        }
+        self.settle().await;
+        let outcomes = self.outcomes().await;
+        self.reckon(&outcomes, rounds).await;
+        if end == End::WritingFails {
+            assert!(self.ended_by_itself > 0, "writing failed in no round");
+        }
+        assert_eq!(self.hub.stop(), Some(0));
+        eprintln!("{rounds} rounds in {:?}, {} ended by themselves", started.elapsed(), self.ended_by_itself);
+    }
+
+    /// Load for a while, then the end, then a new start.
+    async fn round(&mut self, end: End) {
+        let length = self.dice.random_range(ROUND.0..ROUND.1);
+        let over = Instant::now() + length;
+        eventually("the round is over", SOON, async || {
+            (Instant::now() >= over || self.hub.ended().is_some()).then_some(())
+        })
+        .await;
+        match self.hub.ended() {
+            None => {}
+            Some(status) if end == End::WritingFails && status.code() == Some(1) => self.ended_by_itself += 1,
+            Some(status) => panic!("the hub ended by itself: {status}"),
+        }
+        self.hub.kill();
+        self.hub.setup.largest_file_bytes = None;
+        self.hub.restart().await;
+        self.address.send_replace(Api::new(&self.hub.url, Some(&self.hub.key())));
+    }
+
+    /// Waits until no promised event is missing at any integration.
+    async fn settle(&mut self) {
+        let promised = self.promised();
+        let deadline = Instant::now() + DRAIN_DEADLINE;
+        while Instant::now() < deadline {
+            if self.outcomes().await.iter().all(|o| o.missing(&promised).is_empty()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    async fn reckon(&self, outcomes: &[Outcome], ends: u32) {
+        let promised = self.promised();
+        let api = self.address.borrow().clone();
+        let stored = api.all("/v1/events").await.len();
+        assert_eq!(stored, promised.len(), "the log has as many events as were promised");
+        for outcome in outcomes {
+            let missing = outcome.missing(&promised);
+            if let Some(first) = missing.first() {
+                let told = api.get(&format!("/v1/events/{first}/explain")).await.text();
+                panic!("{}: {} of {stored} are missing, such as {told}", outcome.integration, missing.len());
+            }
+            outcome.assert_only_promised_and_in_order(&promised);
+            assert_rejected_for_good_only(outcome, &promised);
+            // An entity has at most one event that was sent and whose outcome is not committed.
+            let most = ends * u32::try_from(PRODUCERS * ENTITIES).expect("few");
+            let duplicates = outcome.duplicates();
+            assert!(duplicates <= most, "{}: {duplicates} duplicates after {ends} ends", outcome.integration);
+            eprintln!("{}: {stored} events, {duplicates} duplicates, {} rejected", outcome.integration, outcome.rejected.len());
+        }
+    }
+
+    async fn outcomes(&self) -> Vec<Outcome> {
+        let api = self.address.borrow().clone();
+        let mut outcomes = Vec::new();
+        for (integration, sink) in INTEGRATIONS.into_iter().zip(&self.sinks) {
+            let rejected = api.all(&format!("/v1/integrations/{integration}/rejected")).await;
+            outcomes.push(Outcome {
+                integration,
+                deliveries: self.receiver.deliveries(&format!("/{integration}")),
+                accepted: sink.accepted(),
+                rejected: rejected.iter().map(|r| r["id"].as_str().expect("an id").to_owned()).collect::<HashSet<_>>(),
+            });
+        }
+        outcomes
+    }
+
+    fn promised(&self) -> Promised {
+        self.promised.lock().expect("no panic").clone()
+    }
+}
+
+async fn integrate(api: &Api, id: &str, receiver: &Receiver) {
+    let delivery = json!({"retry": {"schedule_seconds": vec![0; ATTEMPTS]}, "timeout_seconds": 1});
+    let target = json!({"kind": "http", "url": receiver.url(&format!("/{id}"))});
+    let settings: Value = json!({"id": id, "name": id, "target": target, "delivery": delivery});
+    api.try_post("/v1/integrations", &settings).await.expect("an answer").expect(201);
+}
+
+fn assert_rejected_for_good_only(outcome: &Outcome, promised: &Promised) {
+    for id in &outcome.rejected {
+        let (entity, version) = &promised[id];
+        let wanted = outcome.integration == INTEGRATIONS[1] && is_refused_for_good(entity, *version);
+        assert!(wanted, "{}: {entity} {version} is rejected, and nobody refused it", outcome.integration);
+    }
+}
+
+/// Size of the largest file in a folder and below, in bytes.
+fn largest_file(folder: &Path) -> u64 {
+    let entries = std::fs::read_dir(folder).expect("a folder").flatten();
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(meta) if meta.is_dir() => largest_file(&entry.path()),
+        Ok(meta) => meta.len(),
+        Err(_) => 0,
+    };
+    entries.map(size).max().unwrap_or_default()
+}

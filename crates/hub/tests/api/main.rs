@@ -1,0 +1,8 @@
+//! The HTTP API as its callers see it: the hub's router on the real engine, in one process.
+
+mod access;
+mod deliveries;
+mod document;
+mod events;
+mod integrations;
+mod support;
