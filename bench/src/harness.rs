@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -236,6 +236,22 @@ impl Bench {
         ];
         let measured: Measured = child::measure(&args.map(str::to_owned), time).await?;
         measured.rate()
+    }
+
+    /// The rate of SQLite alone, on a new file on the disk under test.
+    pub async fn sqlite(&self, rows_per_commit: u64) -> Result<f64> {
+        let folder = self.folder()?;
+        let time = self.options.measure();
+        let args = [
+            "sqlite-insert",
+            "--folder",
+            folder.path().to_str().context("a folder whose name is no text")?,
+            "--rows-per-commit",
+            &rows_per_commit.to_string(),
+            "--time-ms",
+            &time.as_millis().to_string(),
+        ];
+        child::measure(&args.map(str::to_owned), time).await?.rate()
     }
 
     /// Tells a person what goes on.

@@ -3,9 +3,8 @@
 //! The hub groups waiting requests into one commit. How large its commits really are is read from its log after
 //! a first, uncounted run; the baseline then commits as many rows at a time.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use crate::child;
 use crate::figure::{Bar, Figure, Unit, alternate};
 use crate::fixture::Store;
 use crate::harness::Bench;
@@ -24,7 +23,7 @@ pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
     let fresh = bench.hub().await?;
     let pairs = alternate(
         bench.options.runs,
-        async || sqlite(bench, rows_per_commit).await,
+        async || bench.sqlite(rows_per_commit).await,
         async || ingest(bench, &fresh.hub).await,
     )
     .await?;
@@ -49,19 +48,4 @@ async fn rows_per_commit(bench: &Bench) -> Result<u64> {
 
 async fn ingest(bench: &Bench, hub: &Hub) -> Result<f64> {
     bench.load(hub, CONNECTIONS, BATCH).closed(bench.usual()).await?.rate()
-}
-
-async fn sqlite(bench: &Bench, rows_per_commit: u64) -> Result<f64> {
-    let folder = bench.folder()?;
-    let time = bench.options.measure();
-    let args = [
-        "sqlite-insert",
-        "--folder",
-        folder.path().to_str().context("a folder whose name is no text")?,
-        "--rows-per-commit",
-        &rows_per_commit.to_string(),
-        "--time-ms",
-        &time.as_millis().to_string(),
-    ];
-    child::measure(&args.map(str::to_owned), time).await?.rate()
 }

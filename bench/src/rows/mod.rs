@@ -53,16 +53,8 @@ pub const ALL: &[Row] = &[
         what: "delivery of what is pending, against a bare client",
         run: |bench| Box::pin(catch_up::run(bench)),
     },
-    Row {
-        name: "latency",
-        what: "accepted to received at 1,000 events/s",
-        run: |bench| Box::pin(latency::run(bench)),
-    },
-    Row {
-        name: "fan-out",
-        what: "deliveries/s of 100 lanes against one",
-        run: |bench| Box::pin(fan_out::run(bench)),
-    },
+    Row { name: "latency", what: "accepted to received at 1,000 events/s", run: |bench| Box::pin(latency::run(bench)) },
+    Row { name: "fan-out", what: "deliveries/s of 100 lanes against one", run: |bench| Box::pin(fan_out::run(bench)) },
     Row {
         name: "idle",
         what: "processor and memory with 10,000 idle integrations in 1,000 companies",
@@ -78,11 +70,7 @@ pub const ALL: &[Row] = &[
         what: "finding 100 pending events of one company among many companies",
         run: |bench| Box::pin(find_pending::run(bench)),
     },
-    Row {
-        name: "start",
-        what: "start to first delivery on a large log",
-        run: |bench| Box::pin(start::run(bench)),
-    },
+    Row { name: "start", what: "start to first delivery on a large log", run: |bench| Box::pin(start::run(bench)) },
     Row {
         name: "bytes-written",
         what: "bytes written to disk per 1 KB event delivered once",

@@ -1,6 +1,6 @@
 //! The hub's API as commands use it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
@@ -33,6 +33,14 @@ pub struct HubArgs {
     /// Data folder of a hub on this machine, to find its first key in <DIR>.admin-key
     #[arg(long, value_name = "DIR", env = "TILLSTREAM_DATA", default_value = config::DEFAULT_DATA, hide_env_values = true)]
     pub data: PathBuf,
+}
+
+/// The options by which commands find this hub, when they would not by themselves. Never the key.
+pub fn options_for(url: &str, data: &Path) -> String {
+    let url = if url == DEFAULT_URL { String::new() } else { format!(" --url {url}") };
+    let is_default = data.as_os_str() == config::DEFAULT_DATA;
+    let data = if is_default { String::new() } else { format!(" --data {}", data.display()) };
+    url + &data
 }
 
 /// Calls one hub with one key. Cheap to clone.
@@ -219,11 +227,13 @@ pub fn refusal(answer: &Answer) -> String {
 /// A problem document (RFC 9457) in words.
 pub fn problem(problem: &Value) -> String {
     let text = |key: &str| problem[key].as_str().filter(|s| !s.is_empty());
-    let main = text("detail").or_else(|| text("title")).unwrap_or("no reason given").to_owned();
+    let main = text("detail").or_else(|| text("title")).unwrap_or("no reason given");
     let errors = problem["errors"].as_array().into_iter().flatten();
+    let said = errors.map(|e| (e["path"].as_str().unwrap_or("?"), e["message"].as_str().unwrap_or("?")));
+    // With one place that is wrong, the detail has its message already.
     let places =
-        errors.map(|e| format!("{}: {}", e["path"].as_str().unwrap_or("?"), e["message"].as_str().unwrap_or("?")));
-    std::iter::once(main).chain(places).collect::<Vec<_>>().join("; ")
+        said.filter(|(_, message)| !main.contains(message)).map(|(path, message)| format!("{path}: {message}"));
+    std::iter::once(main.to_owned()).chain(places).collect::<Vec<_>>().join("; ")
 }
 
 /// One segment of a path, escaped.
@@ -256,6 +266,8 @@ mod tests {
             body: body.to_string().into(),
         };
         assert_eq!(refusal(&answer), "the hub refused (422): 2 fields are wrong; id: too long; target.url: no URL");
+        let one = json!({"detail":"id: too long", "errors":[{"path":"id","message":"too long"}]});
+        assert_eq!(problem(&one), "id: too long");
         let html = Answer { status: StatusCode::BAD_GATEWAY, headers: Default::default(), body: "<html>".into() };
         assert_eq!(refusal(&html), "the hub refused (502): <html>");
     }
@@ -264,6 +276,12 @@ mod tests {
     fn an_id_cannot_leave_its_place_in_the_path() {
         assert_eq!(segment("../keys?a=b"), "..%2Fkeys%3Fa%3Db");
         assert_eq!(segment("erp-orders"), "erp-orders");
+    }
+
+    #[test]
+    fn a_hub_where_commands_look_by_themselves_needs_no_options() {
+        assert_eq!(options_for(DEFAULT_URL, Path::new(config::DEFAULT_DATA)), "");
+        assert_eq!(options_for("http://h:1", Path::new("d")), " --url http://h:1 --data d");
     }
 
     #[test]

@@ -51,7 +51,8 @@ mod tests {
         for right in ["order.completed", "a.b", "x_1.y_2"] {
             assert!(is_name(right), "{right}");
         }
-        for wrong in ["order", "order.", ".saved", "Order.saved", "order.sav.ed", "1o.x", "order.1", "o r.x", "é.x", ""] {
+        for wrong in ["order", "order.", ".saved", "Order.saved", "order.sav.ed", "1o.x", "order.1", "o r.x", "é.x", ""]
+        {
             assert!(!is_name(wrong), "{wrong}");
         }
         let longest = format!("a.{}", "b".repeat(MAX_NAME_BYTES - 2));

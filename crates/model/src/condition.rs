@@ -7,10 +7,10 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::Time;
 use crate::event::Event;
 use crate::json::unquote;
 use crate::path::Path;
-use crate::Time;
 
 /// Most conditions of an integration, those inside `any` counted.
 pub const MAX_CONDITIONS: usize = 20;
@@ -111,7 +111,10 @@ impl Condition {
     fn wrong(&self, place: &str) -> Option<Wrong> {
         let head = self.path.head();
         if !FIELDS.contains(&head) && head != "data" && head != "correlation" {
-            let message = format!("\"{head}\" is no part of an event; start with data., correlation. or one of {}", FIELDS.join(", "));
+            let message = format!(
+                "\"{head}\" is no part of an event; start with data., correlation. or one of {}",
+                FIELDS.join(", ")
+            );
             return Some(Wrong { place: format!("{place}.path"), message });
         }
         if FIELDS.contains(&head) && self.path.tail().is_some() {
@@ -284,7 +287,8 @@ mod tests {
 
     #[test]
     fn an_any_list_holds_when_one_does_and_nests_once() {
-        let list = clauses(json!([{"any": [{"path":"site","op":"eq","value":"9"},{"path":"site","op":"eq","value":"175"}]}]));
+        let list =
+            clauses(json!([{"any": [{"path":"site","op":"eq","value":"9"},{"path":"site","op":"eq","value":"175"}]}]));
         assert_eq!(first_failing(&list, &event("order.saved", "{}")), None);
         let nested = json!([{"any": [{"any": [{"path":"site","op":"exists"}]}]}]);
         assert!(serde_json::from_value::<Vec<Clause>>(nested).is_err());
@@ -303,7 +307,10 @@ mod tests {
             {"any":[]},
         ]));
         let places: Vec<String> = check(&list).into_iter().map(|w| w.place).collect();
-        assert_eq!(places, ["[1].any[0].path", "[2].value", "[3].value", "[4].path", "[5].value", "[6].value", "[7].any"]);
+        assert_eq!(
+            places,
+            ["[1].any[0].path", "[2].value", "[3].value", "[4].path", "[5].value", "[6].value", "[7].any"]
+        );
     }
 
     #[test]

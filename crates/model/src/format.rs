@@ -164,7 +164,8 @@ mod tests {
 
     fn written(format: Format, event: &Event, redaction: &[&str]) -> String {
         let paths: Vec<Path> = redaction.iter().map(|p| Path::parse(p).unwrap()).collect();
-        let text = String::from_utf8(body(format, Frame { company: "Corner \"Foods\"", epoch: 1 }, event, &paths)).unwrap();
+        let text =
+            String::from_utf8(body(format, Frame { company: "Corner \"Foods\"", epoch: 1 }, event, &paths)).unwrap();
         serde_json::from_str::<serde_json::Value>(&text).unwrap();
         text
     }

@@ -68,7 +68,8 @@ pub struct Drop(pub Vec<Path>);
 
 /// Reads a body: for each event what it says, or why it is refused.
 pub fn read(body: &[u8], kind: Body, drop: &Drop) -> Result<Vec<Result<Content, Refused>>, Unreadable> {
-    let text = std::str::from_utf8(body).map_err(|e| Unreadable::Syntax(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+    let text =
+        std::str::from_utf8(body).map_err(|e| Unreadable::Syntax(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
     let events = split(text.trim_ascii(), kind)?;
     Ok(events.into_iter().map(|event| one(event, drop)).collect())
 }

@@ -55,7 +55,8 @@ impl Serialize for Json {
 
 /// The compact spelling of a valid JSON text; borrowed when it is compact already.
 pub fn compact(json: &str) -> Result<Cow<'_, str>, Refused> {
-    let mut scan = Scan { json, at: 0, kept: None, keep_from: 0, objects: Vec::with_capacity(8), keys: Vec::with_capacity(32) };
+    let mut scan =
+        Scan { json, at: 0, kept: None, keep_from: 0, objects: Vec::with_capacity(8), keys: Vec::with_capacity(32) };
     scan.run()?;
     Ok(scan.finish())
 }
@@ -243,7 +244,8 @@ pub(crate) mod tests {
         leaf.prop_recursive(4, 32, 6, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..6).prop_map(Into::into),
-                prop::collection::btree_map(".{0,4}", inner, 0..6).prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+                prop::collection::btree_map(".{0,4}", inner, 0..6)
+                    .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
             ]
         })
     }

@@ -38,7 +38,8 @@ impl Path {
         let mut steps = Vec::new();
         for part in written.split('.') {
             let (name, each) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
-            if name.is_empty() || name.contains(['[', ']']) || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            if name.is_empty() || name.contains(['[', ']']) || name.chars().any(|c| c.is_whitespace() || c.is_control())
+            {
                 return Err(wrong());
             }
             steps.push(Step::Member(name.into()));
@@ -316,9 +317,13 @@ mod tests {
 
     #[test]
     fn what_paths_lead_to_can_be_removed() {
-        let paths: Vec<_> = ["items[].m[].x", "time", "e[]", "nope.x"].iter().map(|p| Path::parse(p).unwrap()).collect();
+        let paths: Vec<_> =
+            ["items[].m[].x", "time", "e[]", "nope.x"].iter().map(|p| Path::parse(p).unwrap()).collect();
         let left = without(ORDER, &paths).unwrap();
-        assert_eq!(left, r#"{"_id":"o1","n":10.00,"items":[{"sku":"a","m":[{},{}]},{"sku":"b"}],"é\"":{"k":true},"e":[],"o":{}}"#);
+        assert_eq!(
+            left,
+            r#"{"_id":"o1","n":10.00,"items":[{"sku":"a","m":[{},{}]},{"sku":"b"}],"é\"":{"k":true},"e":[],"o":{}}"#
+        );
         assert_eq!(without(&left, &paths), None);
     }
 

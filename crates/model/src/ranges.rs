@@ -46,6 +46,14 @@ impl Ranges {
         self.0.range(..=seq).next_back().map(|(_, &last)| last).filter(|&last| seq <= last)
     }
 
+    /// Takes out every position up to `seq`.
+    pub fn remove_through(&mut self, seq: Seq) {
+        let above = self.0.split_off(&seq.saturating_add(1));
+        let cut = self.0.values().next_back().copied().filter(|&last| last > seq);
+        self.0 = above;
+        self.0.extend(cut.map(|last| (seq + 1, last)));
+    }
+
     /// How many ranges there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -101,6 +109,19 @@ mod tests {
             prop_assert!(pairs.windows(2).all(|w| w[0].1 + 1 < w[1].0), "touching ranges: {:?}", pairs);
             prop_assert_eq!(Ranges::from(pairs), ranges);
         }
+    }
+
+    #[test]
+    fn everything_up_to_a_position_can_be_taken_out() {
+        let left = |seq| {
+            let mut r = Ranges::from(vec![(5, 9), (20, 20)]);
+            r.remove_through(seq);
+            r.iter().collect::<Vec<_>>()
+        };
+        assert_eq!(left(4), [(5, 9), (20, 20)]);
+        assert_eq!(left(7), [(8, 9), (20, 20)]);
+        assert_eq!(left(9), [(20, 20)]);
+        assert_eq!(left(20), []);
     }
 
     #[test]

@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn the_event_stream_preset_stays_inside_about_15_minutes() {
-        let mean: f64 = (1..=11).filter_map(|n| Retry::Preset(Preset::EventStream).wait_before(n, 0.5)).map(|d| d.as_secs_f64()).sum();
+        let mean: f64 = (1..=11)
+            .filter_map(|n| Retry::Preset(Preset::EventStream).wait_before(n, 0.5))
+            .map(|d| d.as_secs_f64())
+            .sum();
         assert!((600.0..1_000.0).contains(&mean), "{mean}");
     }
 

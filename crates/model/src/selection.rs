@@ -84,8 +84,12 @@ mod tests {
 
     #[test]
     fn availability_is_asked_by_site_and_then_where() {
-        assert_eq!(asked(json!({"availability":{"default":true,"sites":{"175":false}}}), "order.saved"), Err(Unwanted::Availability));
-        let wheres = json!({"events":{"where":[{"path":"data.n","op":"eq","value":1},{"path":"data.n","op":"eq","value":2}]}});
+        assert_eq!(
+            asked(json!({"availability":{"default":true,"sites":{"175":false}}}), "order.saved"),
+            Err(Unwanted::Availability)
+        );
+        let wheres =
+            json!({"events":{"where":[{"path":"data.n","op":"eq","value":1},{"path":"data.n","op":"eq","value":2}]}});
         assert_eq!(asked(wheres, "order.saved"), Err(Unwanted::Where(1)));
     }
 }

@@ -300,7 +300,13 @@ pub enum SaveError {
 #[async_trait]
 pub trait State: Send + Sync {
     /// Makes a company.
-    async fn create_company(&self, external_id: &str, name: &str, retention: Retention, ingest_drop: Vec<String>) -> Result<Company, CreateError>;
+    async fn create_company(
+        &self,
+        external_id: &str,
+        name: &str,
+        retention: Retention,
+        ingest_drop: Vec<String>,
+    ) -> Result<Company, CreateError>;
 
     /// All companies, by number.
     async fn companies(&self) -> Result<Vec<Company>>;
@@ -321,7 +327,13 @@ pub trait State: Send + Sync {
     async fn touch_keys(&self, used: Vec<(String, Time)>) -> Result<()>;
 
     /// Makes a running integration whose cursor stands at `cursor`; version 1 takes effect there.
-    async fn create_integration(&self, company: CompanyNo, settings: Settings, cursor: Seq, entry: LogEntry) -> Result<Integration, CreateError>;
+    async fn create_integration(
+        &self,
+        company: CompanyNo,
+        settings: Settings,
+        cursor: Seq,
+        entry: LogEntry,
+    ) -> Result<Integration, CreateError>;
 
     /// The company's integration with this id.
     async fn integration(&self, company: CompanyNo, id: &str) -> Result<Option<Integration>>;
@@ -333,13 +345,26 @@ pub trait State: Send + Sync {
     async fn lane_heads(&self) -> Result<Vec<LaneHead>>;
 
     /// Saves settings as the next version, which takes effect after position `at`; `expected` guards against lost updates.
-    async fn save_settings(&self, company: CompanyNo, settings: Settings, expected: Option<u32>, at: Seq, entry: LogEntry) -> Result<Integration, SaveError>;
+    async fn save_settings(
+        &self,
+        company: CompanyNo,
+        settings: Settings,
+        expected: Option<u32>,
+        at: Seq,
+        entry: LogEntry,
+    ) -> Result<Integration, SaveError>;
 
     /// The settings that were in force at a position, with their version.
     async fn settings_at(&self, no: IntegrationNo, seq: Seq) -> Result<Option<(u32, Settings)>>;
 
     /// Starts or stops; the same status again only replaces the reason.
-    async fn set_status(&self, company: CompanyNo, id: &str, status: Status, entry: LogEntry) -> Result<Option<Integration>>;
+    async fn set_status(
+        &self,
+        company: CompanyNo,
+        id: &str,
+        status: Status,
+        entry: LogEntry,
+    ) -> Result<Option<Integration>>;
 
     /// Deletes an integration with everything that hangs on it; whether there was one.
     async fn delete_integration(&self, company: CompanyNo, id: &str) -> Result<bool>;
@@ -353,8 +378,18 @@ pub trait State: Send + Sync {
     /// Commits outcomes. Nothing happens for an integration that is deleted.
     async fn commit(&self, no: IntegrationNo, commit: LaneCommit) -> Result<()>;
 
+    /// Moves the cursor of a lane that sleeps, and nothing else; a lower one than the saved changes nothing. Safe beside
+    /// a commit of the same lane, should it have woken up meanwhile.
+    async fn advance(&self, no: IntegrationNo, cursor: Seq) -> Result<()>;
+
     /// A company's attempts.
-    async fn attempts(&self, company: CompanyNo, filter: &AttemptFilter, after: Option<&str>, limit: usize) -> Result<Page<(IntegrationNo, Attempt)>>;
+    async fn attempts(
+        &self,
+        company: CompanyNo,
+        filter: &AttemptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(IntegrationNo, Attempt)>>;
 
     /// Every attempt of one event, oldest first.
     async fn attempts_of(&self, no: IntegrationNo, seq: Seq) -> Result<Vec<Attempt>>;

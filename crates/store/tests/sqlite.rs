@@ -233,7 +233,12 @@ async fn a_folder_of_version_1_opens() {
     let stores = engine.open().await;
     let events = stores.log.read(COMPANY, 0, ALL).await.unwrap();
     assert_eq!((events.len(), events[0].content.data.get()), (1, r#"{"a":1}"#));
-    let entry = tillstream_store::state::LogEntry { action: "created".into(), reason: String::new(), actor: "x".into(), at: START };
+    let entry = tillstream_store::state::LogEntry {
+        action: "created".into(),
+        reason: String::new(),
+        actor: "x".into(),
+        at: START,
+    };
     stores.state.create_integration(COMPANY, settings("erp", "hush"), 0, entry).await.unwrap();
 }
 

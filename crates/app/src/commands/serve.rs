@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use crate::api_client::DEFAULT_URL;
-use crate::config::{self, Config, ConfigFile, DEFAULT_DATA, Written};
+use crate::api_client::options_for;
+use crate::config::{self, Config, ConfigFile, Written};
 use crate::process::Process;
 use crate::shutdown::Asked;
 use crate::{logging, output, server};
@@ -86,17 +86,9 @@ Tillstream is at {url} and has no integrations yet.
 {loopback}",
         key = first.key,
         file = first.file.display(),
-        options = options(&url, config),
+        options = options_for(&url, &config.data),
         loopback = if reaches_loopback(config) { "" } else { LOOPBACK_CLOSED },
     ))
-}
-
-/// What other commands need to find this hub, when it is not where they look by themselves.
-fn options(url: &str, config: &Config) -> String {
-    let url = if url == DEFAULT_URL { String::new() } else { format!(" --url {url}") };
-    let is_default = config.data.as_os_str() == DEFAULT_DATA;
-    let data = if is_default { String::new() } else { format!(" --data {}", config.data.display()) };
-    url + &data
 }
 
 fn reaches_loopback(config: &Config) -> bool {

@@ -11,8 +11,16 @@ use super::{Config, DEFAULT_DATA, DEFAULT_LISTEN, MasterKeySource, Wrong};
 
 /// What all variables of ours start with.
 const PREFIX: &str = "TILLSTREAM_";
-/// Variables that are no settings of the hub: they belong to the commands that talk to one.
-const OTHER_VARIABLES: [&str; 4] = ["TILLSTREAM_CONFIG", "TILLSTREAM_KEY", "TILLSTREAM_MASTER_KEY", "TILLSTREAM_URL"];
+/// Variables of ours that are no settings: they belong to the commands that talk to a hub, to secrets, or to tests.
+const OTHER_VARIABLES: [&str; 7] = [
+    "TILLSTREAM_CONFIG",
+    "TILLSTREAM_KEY",
+    "TILLSTREAM_MASTER_KEY",
+    "TILLSTREAM_SIGNING_SECRET",
+    "TILLSTREAM_TARGET_AUTHORIZATION",
+    "TILLSTREAM_URL",
+    crate::faults::VARIABLE,
+];
 /// Least likeness (0 to 1) at which a known key is suggested for an unknown one.
 const LIKENESS: f64 = 0.7;
 
@@ -216,6 +224,13 @@ mod tests {
             "unknown key \"allow_network\" (TILLSTREAM_ALLOW_NETWORK); did you mean \"allow_networks\"?"
         );
         assert!(refusal("zzz = 1", &[]).contains("known are data, listen"));
+    }
+
+    #[test]
+    fn variables_that_belong_to_other_commands_are_no_settings() {
+        let key = "0a".repeat(32);
+        let environment = OTHER_VARIABLES.map(|name| (name, key.as_str()));
+        assert!(read("", &environment, Written::default()).is_ok());
     }
 
     #[test]

@@ -25,7 +25,7 @@ const PRODUCERS: usize = 4;
 /// A round lasts between these.
 const ROUND: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1_500));
 /// How much more the largest file may grow before writing fails.
-const ROOM_BYTES: u64 = 192 * 1024;
+const ROOM_BYTES: u64 = 512 * 1024;
 /// Everything must be settled within this once the load has ended.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 /// Attempts that an event has: the most there may be, so that a mood never rejects one.
@@ -75,17 +75,26 @@ impl Campaign {
         for number in 0..PRODUCERS {
             producers.spawn(Producer::new(number, seed, view.clone(), promised.clone()).run(stop.clone()));
         }
-        Self { dice: StdRng::seed_from_u64(seed), hub, address, receiver, sinks, promised, producers, stop, ended_by_itself: 0 }
+        Self {
+            dice: StdRng::seed_from_u64(seed),
+            hub,
+            address,
+            receiver,
+            sinks,
+            promised,
+            producers,
+            stop,
+            ended_by_itself: 0,
+        }
     }
 
     /// Ends the hub so many times, lets everything drain and reckons.
     pub async fn run(mut self, rounds: u32, end: End) {
         let started = Instant::now();
         for round in 1..=rounds {
-            if end == End::WritingFails && round > 1 {
-                self.hub.setup.largest_file_bytes = Some(largest_file(&self.hub.folder().join("data")) + ROOM_BYTES);
-            }
-            self.round(end).await;
+            self.load_until_the_end(end).await;
+            // The first life and the one that drains write as much as they like.
+            self.start_again(end == End::WritingFails && round < rounds).await;
         }
         self.stop.cancel();
         while let Some(joined) = self.producers.join_next().await {
@@ -101,8 +110,8 @@ impl Campaign {
         eprintln!("{rounds} rounds in {:?}, {} ended by themselves", started.elapsed(), self.ended_by_itself);
     }
 
-    /// Load for a while, then the end, then a new start.
-    async fn round(&mut self, end: End) {
+    /// Load for a while, then the end.
+    async fn load_until_the_end(&mut self, end: End) {
         let length = self.dice.random_range(ROUND.0..ROUND.1);
         let over = Instant::now() + length;
         eventually("the round is over", SOON, async || {
@@ -115,7 +124,11 @@ impl Campaign {
             Some(status) => panic!("the hub ended by itself: {status}"),
         }
         self.hub.kill();
-        self.hub.setup.largest_file_bytes = None;
+    }
+
+    async fn start_again(&mut self, little_room: bool) {
+        let room = || largest_file(&self.hub.folder().join("data")) + ROOM_BYTES;
+        self.hub.setup.largest_file_bytes = little_room.then(room);
         self.hub.restart().await;
         self.address.send_replace(Api::new(&self.hub.url, Some(&self.hub.key())));
     }
@@ -149,7 +162,11 @@ impl Campaign {
             let most = ends * u32::try_from(PRODUCERS * ENTITIES).expect("few");
             let duplicates = outcome.duplicates();
             assert!(duplicates <= most, "{}: {duplicates} duplicates after {ends} ends", outcome.integration);
-            eprintln!("{}: {stored} events, {duplicates} duplicates, {} rejected", outcome.integration, outcome.rejected.len());
+            eprintln!(
+                "{}: {stored} events, {duplicates} duplicates, {} rejected",
+                outcome.integration,
+                outcome.rejected.len()
+            );
         }
     }
 

@@ -95,7 +95,8 @@ impl Producer {
         for row in answer["accepted"].as_array().expect("accepted") {
             let event = &events[usize::try_from(row["index"].as_u64().expect("an index")).expect("small")];
             assert!(!is_refused(event), "accepted although it had to be refused: {event}");
-            let (entity, version) = (event["data"]["_id"].as_str().unwrap().to_owned(), event["data"]["version"].as_u64().unwrap());
+            let (entity, version) =
+                (event["data"]["_id"].as_str().unwrap().to_owned(), event["data"]["version"].as_u64().unwrap());
             let before = accepted.insert(row["id"].as_str().expect("an id").to_owned(), (entity.clone(), version));
             assert!(before.is_none_or(|b| b == (entity, version)), "one id for two events: {row}");
         }

@@ -141,14 +141,18 @@ async fn an_expired_key_is_no_key() {
     let brief = stage.api.with_key(made["key"].as_str().unwrap());
     brief.get("/v1/events").await.expect(200);
     let end = crate::support::SOON;
-    crate::support::eventually("the key expires", end, async || (brief.get("/v1/events").await.status == 401).then_some(())).await;
+    crate::support::eventually("the key expires", end, async || {
+        (brief.get("/v1/events").await.status == 401).then_some(())
+    })
+    .await;
     assert!(jiff::Timestamp::now().to_string() >= soon, "not before its time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_made_on_the_command_line_works_at_once_while_the_hub_runs() {
     let stage = Stage::new().await;
-    let arguments = ["keys", "create", "--data", "data", "--name", "t", "--scope", "events:read", "--scope", "events:write"];
+    let arguments =
+        ["keys", "create", "--data", "data", "--name", "t", "--scope", "events:read", "--scope", "events:write"];
     let output = run(command(&stage.hub, &arguments), "");
     assert_eq!(output.code, 0, "{}", output.stderr);
     let key = output.stdout.strip_suffix('\n').expect("one line");
@@ -167,7 +171,12 @@ async fn an_operator_must_name_a_company_that_exists() {
     let path = "/v1/integrations";
     let named = |company: &'static str| {
         let operator = operator.clone();
-        async move { operator.send(http::Method::GET, path, &[("tillstream-company", company)], Default::default()).await.unwrap() }
+        async move {
+            operator
+                .send(http::Method::GET, path, &[("tillstream-company", company)], Default::default())
+                .await
+                .unwrap()
+        }
     };
     named("default").await.expect(200);
     assert_problem(&named("no-such-company").await, 404);

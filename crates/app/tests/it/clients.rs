@@ -53,7 +53,8 @@ async fn rotate(stage: &Stage, overlap_seconds: u32) -> String {
 }
 
 fn question(delivery: &Delivery, secret: &str) -> Value {
-    let headers: Value = SIGNED_HEADERS.iter().map(|name| ((*name).to_owned(), Value::from(delivery.header(name)))).collect();
+    let headers: Value =
+        SIGNED_HEADERS.iter().map(|name| ((*name).to_owned(), Value::from(delivery.header(name)))).collect();
     json!({"secret": secret, "headers": headers, "body": std::str::from_utf8(&delivery.body).unwrap()})
 }
 

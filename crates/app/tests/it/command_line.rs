@@ -54,7 +54,8 @@ fn help_and_completions_end_with_0() {
 #[test]
 fn the_effective_configuration_is_printed_with_its_sources_and_without_secrets() {
     let folder = tempdir().unwrap();
-    std::fs::write(folder.path().join("tillstream.toml"), "listen = \"127.0.0.1:1111\"\nlog_level = \"warn\"\n").unwrap();
+    std::fs::write(folder.path().join("tillstream.toml"), "listen = \"127.0.0.1:1111\"\nlog_level = \"warn\"\n")
+        .unwrap();
     let environment = [("TILLSTREAM_LISTEN", "127.0.0.1:2222")];
     let output = run_alone(folder.path(), &["config", "--json", "--data", "elsewhere"], &environment);
     assert_eq!(output.code, 0, "{}", output.stderr);
@@ -136,7 +137,8 @@ async fn events_are_sent_from_standard_input() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_generated() {
     let stage = Stage::new().await;
-    let sent = run(command(&stage.hub, &["emit", "--generate", "300", "--seed", "7", "--connections", "2", "--json"]), "");
+    let sent =
+        run(command(&stage.hub, &["emit", "--generate", "300", "--seed", "7", "--connections", "2", "--json"]), "");
     assert_eq!(sent.code, 0, "{} {}", sent.stdout, sent.stderr);
     let totals: Value = serde_json::from_str(&sent.stdout).unwrap();
     assert_eq!((&totals["accepted"], &totals["refused"]), (&json!(300), &json!(0)));

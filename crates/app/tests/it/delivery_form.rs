@@ -49,16 +49,34 @@ async fn the_tillstream_format_says_everything_about_the_event() {
     let body = delivery.json();
     let keys: Vec<&String> = body.as_object().unwrap().keys().collect();
     let mut expected = vec![
-        "id", "name", "entity", "entity_id", "company", "site", "terminal", "business_date", "occurred_at", "accepted_at",
-        "seq", "correlation", "data",
+        "id",
+        "name",
+        "entity",
+        "entity_id",
+        "company",
+        "site",
+        "terminal",
+        "business_date",
+        "occurred_at",
+        "accepted_at",
+        "seq",
+        "correlation",
+        "data",
     ];
     expected.sort_unstable();
     assert_eq!(keys, expected);
-    for same in ["id", "name", "entity", "entity_id", "company", "site", "terminal", "business_date", "accepted_at", "data"] {
+    for same in
+        ["id", "name", "entity", "entity_id", "company", "site", "terminal", "business_date", "accepted_at", "data"]
+    {
         assert_eq!(body[same], stored[same], "{same}");
     }
     assert_eq!((&body["entity"], &body["entity_id"]), (&json!("order"), &json!("A1")));
-    assert_eq!(body["seq"].as_str().map(str::to_owned), Some(delivery.header("tillstream-seq").to_owned()), "{}", body["seq"]);
+    assert_eq!(
+        body["seq"].as_str().map(str::to_owned),
+        Some(delivery.header("tillstream-seq").to_owned()),
+        "{}",
+        body["seq"]
+    );
     assert_eq!(body["correlation"], json!({"order_id": "A1", "customer_id": "C9"}));
 }
 
@@ -94,7 +112,8 @@ async fn the_cloudevents_format_is_a_structured_event() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn numbers_and_strings_keep_their_spelling() {
     let stage = Stage::new().await;
-    let data = r#"{"_id":"o","a":10.00,"b":1e3,"c":-0.0,"d":12345678901234567890123,"e":"\u00e9\/","z":1,"y":[1.50,{}]}"#;
+    let data =
+        r#"{"_id":"o","a":10.00,"b":1e3,"c":-0.0,"d":12345678901234567890123,"e":"\u00e9\/","z":1,"y":[1.50,{}]}"#;
     let formats = [("own", "tillstream"), ("stream", "event_stream"), ("cloud", "cloudevents")];
     for (id, format) in formats {
         stage.integration(id, json!({"format": format})).await;

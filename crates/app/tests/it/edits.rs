@@ -12,7 +12,8 @@ async fn an_edit_takes_effect_without_a_stop() {
     stage.integration("it", json!({})).await;
     stage.emit(order("o", 1)).await;
     stage.receiver.wait_for("/it", 1, SOON).await;
-    let edited = stage.edit("it", json!({"target": {"url": stage.receiver.url("/moved")}, "format": "event_stream"})).await;
+    let edited =
+        stage.edit("it", json!({"target": {"url": stage.receiver.url("/moved")}, "format": "event_stream"})).await;
     assert_eq!((&edited["version"], &edited["status"]), (&json!(2), &json!("running")));
     stage.emit(order("o", 2)).await;
     let moved = stage.receiver.wait_for("/moved", 1, SOON).await.remove(0);
@@ -98,7 +99,8 @@ async fn wrong_settings_are_refused_with_their_place_and_change_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn values_per_site_may_be_written_bare_and_read_back_as_objects() {
     let stage = Stage::new().await;
-    let made = stage.integration("it", json!({"availability": false, "target": {"authorization": "Bearer abcdefgh"}})).await;
+    let made =
+        stage.integration("it", json!({"availability": false, "target": {"authorization": "Bearer abcdefgh"}})).await;
     assert_eq!(made["availability"], json!({"default": false, "sites": {}}));
     assert_eq!(made["target"]["authorization"]["default"], "…efgh");
 }

@@ -7,7 +7,11 @@ use crate::support::{Reply, Stage, event, order};
 async fn story(stage: &Stage, event: &str, integration: &str) -> Value {
     let explanation = stage.api.get(&format!("/v1/events/{event}/explain")).await.expect(200);
     let items = explanation["items"].as_array().unwrap();
-    items.iter().find(|s| s["integration"] == integration).unwrap_or_else(|| panic!("{integration}: {explanation}")).clone()
+    items
+        .iter()
+        .find(|s| s["integration"] == integration)
+        .unwrap_or_else(|| panic!("{integration}: {explanation}"))
+        .clone()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

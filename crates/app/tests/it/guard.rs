@@ -13,7 +13,8 @@ async fn closed() -> Stage {
 }
 
 async fn create(stage: &Stage, id: &str, url: &str) -> Answer {
-    let settings = json!({"target": {"url": url}, "delivery": {"retry": {"schedule_seconds": [0, 0]}, "timeout_seconds": 2}});
+    let settings =
+        json!({"target": {"url": url}, "delivery": {"retry": {"schedule_seconds": [0, 0]}, "timeout_seconds": 2}});
     stage.try_integration(id, settings).await
 }
 

@@ -34,7 +34,8 @@ async fn other_content_under_the_same_id_is_a_conflict() {
     stage.emit(with_id("a:1", "o", 1)).await;
     let other = stage.api.post("/v1/events", &with_id("a:1", "o", 2)).await.expect(422);
     assert_eq!(slug(&other["rejected"][0]["problem"]), "idempotency-conflict");
-    let mixed = stage.api.post("/v1/events", &json!([with_id("a:1", "o", 3), with_id("a:2", "p", 1)])).await.expect(207);
+    let mixed =
+        stage.api.post("/v1/events", &json!([with_id("a:1", "o", 3), with_id("a:2", "p", 1)])).await.expect(207);
     assert_eq!((&mixed["rejected"][0]["index"], &mixed["accepted"][0]["index"]), (&json!(0), &json!(1)));
     let versions: Vec<_> = stage.receiver.wait_for("/all", 2, SOON).await.iter().map(|d| d.version()).collect();
     assert_eq!(versions, [("o".to_owned(), 1), ("p".to_owned(), 1)]);

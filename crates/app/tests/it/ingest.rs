@@ -98,7 +98,9 @@ async fn what_is_wrong_in_a_batch_is_refused_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_of_the_hub_itself_are_refused() {
     let stage = Stage::new().await;
-    for name in ["site_eod.ready", "terminal_eod.ready", "site.silent", "gateway.seen", "integration.stopped", "audit.key"] {
+    for name in
+        ["site_eod.ready", "terminal_eod.ready", "site.silent", "gateway.seen", "integration.stopped", "audit.key"]
+    {
         let answer = stage.api.post("/v1/events", &json!({"name": name, "site": "1", "data": {"_id": "x"}})).await;
         assert_eq!(answer.status, 422, "{name}: {}", answer.text());
     }
@@ -132,7 +134,8 @@ async fn a_key_that_stands_twice_in_one_object_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_field_that_no_event_has_is_refused_with_its_name() {
     let stage = Stage::new().await;
-    let answer = stage.api.post("/v1/events", &json!({"name": "order.saved", "sitee": "175", "data": {"_id": "a"}})).await;
+    let answer =
+        stage.api.post("/v1/events", &json!({"name": "order.saved", "sitee": "175", "data": {"_id": "a"}})).await;
     assert_eq!(answer.status, 422, "{}", answer.text());
     assert!(answer.text().contains("sitee"), "{}", answer.text());
 }

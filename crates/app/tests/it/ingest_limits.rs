@@ -64,7 +64,7 @@ async fn a_body_has_at_most_ten_mebibytes() {
     if let Ok(answer) = stage.api.send(Method::POST, "/v1/events", &[NDJSON], format!("{fits}\n").into()).await {
         assert_eq!(answer.status, 413, "{}", answer.text());
     }
-    assert_eq!(stage.api.get("/v1/events?limit=500").await.expect(200)["items"].as_array().unwrap().len(), 20);
+    assert_eq!(stage.api.all("/v1/events").await.len(), 20, "nothing of it was kept");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,7 +89,8 @@ async fn a_body_that_unpacks_to_more_than_its_limit_is_refused() {
 async fn nesting_that_would_exhaust_a_stack_is_refused() {
     let stage = Stage::new().await;
     for depth in [10_000, 500_000] {
-        let deep = format!(r#"{{"name":"order.saved","data":{{"_id":"x","d":{}{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
+        let deep =
+            format!(r#"{{"name":"order.saved","data":{{"_id":"x","d":{}{}}}}}"#, "[".repeat(depth), "]".repeat(depth));
         let answer = stage.api.post_bytes("/v1/events", &[JSON], deep).await;
         assert_eq!(answer.status, 422, "{depth}: {}", answer.text());
     }

@@ -1,9 +1,13 @@
 //! Integrations come, stop, go on, start earlier and go.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::signature::secret_in;
-use crate::support::{Reply, SOON, Stage, order};
+use crate::support::{Reply, SOON, Stage, eventually, order};
 
 fn versions(stage: &Stage, path: &str) -> Vec<u64> {
     stage.receiver.deliveries(path).iter().map(|d| d.version().1).collect()
@@ -46,13 +50,32 @@ async fn what_waits_for_its_retry_waits_through_a_stop() {
     stage.receiver.behave("/it", |_| Reply::Status(500));
     stage.integration("it", json!({"delivery": {"retry": {"schedule_seconds": [0, 600]}}})).await;
     stage.emit(order("o", 1)).await;
+    stage.wait_for_attempts("it", 1).await;
+    stage.switch("it", "stop").await;
+    stage.switch("it", "start").await;
+    let parked = async || Some(stage.shown("it").await).filter(|i| i["cursor"]["parked"] == 1);
+    eventually("it still waits", SOON, parked).await;
+    assert_eq!(stage.attempts("it").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_is_under_way_at_a_stop_is_not_forgotten() {
+    let stage = Stage::new().await;
+    stage.receiver.behave("/it", |_| Reply::After(Duration::from_millis(200), 500));
+    stage.integration("it", json!({"delivery": {"retry": {"schedule_seconds": [0, 0, 0, 0, 0]}}})).await;
+    stage.emit(order("o", 1)).await;
     stage.receiver.wait_for("/it", 1, SOON).await;
     stage.switch("it", "stop").await;
-    stage.receiver.behave("/it", |_| Reply::Status(200));
-    stage.edit("it", json!({"delivery": {"retry": {"schedule_seconds": [0, 0]}}})).await;
+    let succeeded = Arc::new(AtomicBool::new(false));
+    let seen = succeeded.clone();
+    stage.receiver.behave("/it", move |_| {
+        seen.store(true, Ordering::Relaxed);
+        Reply::Status(200)
+    });
     stage.switch("it", "start").await;
-    let shown = stage.shown("it").await;
-    assert_eq!(shown["cursor"]["parked"], 1, "it is neither lost nor forgotten: {shown}");
+    eventually("it comes again", SOON, async || succeeded.load(Ordering::Relaxed).then_some(())).await;
+    stage.wait_until_idle("it").await;
+    assert_eq!(stage.rejected("it").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -103,7 +126,8 @@ async fn an_id_is_unique_and_has_a_form() {
     }
     stage.integration(&"x".repeat(50), json!({})).await;
     let target = json!({"kind": "http", "url": stage.receiver.url("/named")});
-    let named = stage.api.post("/v1/integrations", &json!({"name": "ERP: Größe 1", "target": target})).await.expect(201);
+    let named =
+        stage.api.post("/v1/integrations", &json!({"name": "ERP: Größe 1", "target": target})).await.expect(201);
     let id = named["id"].as_str().unwrap();
     assert!(id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !id.is_empty(), "{id}");
 }
@@ -137,7 +161,7 @@ async fn deleted_and_made_again_under_the_same_id_it_starts_clean() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_orderly_end_repeats_nothing() {
     let mut stage = Stage::new().await;
-    stage.receiver.behave("/it", |_| Reply::After(std::time::Duration::from_millis(10), 200));
+    stage.receiver.behave("/it", |_| Reply::After(Duration::from_millis(10), 200));
     stage.integration("it", json!({})).await;
     let events: Value = (0..200).map(|n| order(&format!("o-{}", n % 40), 1 + n / 40)).collect();
     stage.emit(events).await;

@@ -25,7 +25,8 @@ impl Listener {
         let mut said = BufReader::new(child.stderr.take().expect("standard error"));
         let mut first = String::new();
         said.read_line(&mut first).expect("where it listens");
-        let url = first.split_whitespace().find(|w| w.starts_with("http://")).unwrap_or_else(|| panic!("no URL in {first}"));
+        let url =
+            first.split_whitespace().find(|w| w.starts_with("http://")).unwrap_or_else(|| panic!("no URL in {first}"));
         let url = url.trim_end_matches([',', ';', ':']).to_owned();
         let deliveries = BufReader::new(child.stdout.take().expect("standard output")).lines();
         Self { child, url, deliveries, _said: said }

@@ -17,7 +17,9 @@ async fn with_history() -> Stage {
     for entity in ["a", "bad", "c", "d", "e"] {
         stage.emit(order(entity, 1)).await;
     }
-    stage.emit(json!({"name": "punch.saved", "data": {"_id": "p", "version": 1}, "correlation": {"order_id": "a"}})).await;
+    stage
+        .emit(json!({"name": "punch.saved", "data": {"_id": "p", "version": 1}, "correlation": {"order_id": "a"}}))
+        .await;
     stage.wait_for_attempts("it", 7).await;
     stage
 }
@@ -56,7 +58,11 @@ async fn attempts_are_filtered() {
         ("from=2999-01-01T00:00:00Z", 0),
     ] {
         assert_eq!(stage.api.all(&format!("{ATTEMPTS}?{filter}")).await.len(), count, "{filter}");
-        assert_eq!(stage.api.all(&format!("/v1/attempts?{filter}")).await.len(), count, "{filter}, over all integrations");
+        assert_eq!(
+            stage.api.all(&format!("/v1/attempts?{filter}")).await.len(),
+            count,
+            "{filter}, over all integrations"
+        );
     }
 }
 
@@ -107,10 +113,14 @@ async fn limits_of_pages_and_unknown_parameters_are_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_are_found_by_what_they_are() {
     let stage = Stage::new().await;
-    let at = |name: &str, site: &str, terminal: &str, id: &str| {
-        json!({"name": name, "site": site, "terminal": terminal, "data": {"_id": id}})
-    };
-    stage.emit(json!([at("order.saved", "1", "t1", "a"), at("order.closed", "2", "t1", "a"), at("punch.saved", "1", "t2", "p")])).await;
+    let at = |name: &str, site: &str, terminal: &str, id: &str| json!({"name": name, "site": site, "terminal": terminal, "data": {"_id": id}});
+    stage
+        .emit(json!([
+            at("order.saved", "1", "t1", "a"),
+            at("order.closed", "2", "t1", "a"),
+            at("punch.saved", "1", "t2", "p")
+        ]))
+        .await;
     for (filter, count) in [
         ("entity=order", 2),
         ("name=order.saved", 1),

@@ -23,7 +23,8 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
         for verb in reading_first(operations) {
             calls += 1;
             let method: Method = verb.to_uppercase().parse().unwrap();
-            let answer = stage.api.send(method, &concrete, &[("content-type", "application/json")], "{}".into()).await.unwrap();
+            let answer =
+                stage.api.send(method, &concrete, &[("content-type", "application/json")], "{}".into()).await.unwrap();
             let told = operations[verb]["responses"].as_object().unwrap();
             let status = answer.status.to_string();
             assert!(told.contains_key(&status), "{verb} {concrete} answers {status}: {}", answer.text());

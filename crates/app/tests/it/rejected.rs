@@ -22,7 +22,10 @@ fn path(id: &str) -> String {
 async fn a_rejected_event_is_shown_with_its_payload_and_the_answer() {
     let (stage, ids) = with_rejected(1).await;
     let row = stage.rejected("it").await.remove(0);
-    assert_eq!((&row["name"], &row["entity"], &row["last_status"]), (&json!("order.saved"), &json!("order"), &json!(422)));
+    assert_eq!(
+        (&row["name"], &row["entity"], &row["last_status"]),
+        (&json!("order.saved"), &json!("order"), &json!(422))
+    );
     let shown = stage.api.get(&path(&ids[0])).await.expect(200);
     assert!(shown.to_string().contains("\"_id\":\"o-0\""), "{shown}");
     assert!(stage.attempts("it").await[0]["failure"]["answer"].as_str().unwrap().contains("no such article"));
@@ -32,7 +35,8 @@ async fn a_rejected_event_is_shown_with_its_payload_and_the_answer() {
 async fn rejected_events_outlive_a_crash() {
     let (mut stage, ids) = with_rejected(3).await;
     stage.crash().await;
-    let mut listed: Vec<String> = stage.rejected("it").await.iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
+    let mut listed: Vec<String> =
+        stage.rejected("it").await.iter().map(|r| r["id"].as_str().unwrap().to_owned()).collect();
     listed.sort();
     let mut ids = ids;
     ids.sort();
@@ -79,7 +83,12 @@ async fn two_retries_at_once_deliver_once() {
     stage.emit(order("o-0", 2)).await;
     let deliveries = stage.receiver.wait_for("/it", 3, SOON).await;
     stage.wait_until_idle("it").await;
-    assert_eq!(stage.receiver.deliveries("/it").len(), 3, "{:?}", deliveries.iter().map(|d| d.version()).collect::<Vec<_>>());
+    assert_eq!(
+        stage.receiver.deliveries("/it").len(),
+        3,
+        "{:?}",
+        deliveries.iter().map(|d| d.version()).collect::<Vec<_>>()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -37,7 +37,10 @@ async fn after_the_last_attempt_an_event_is_rejected() {
     stage.integration("it", schedule(&[0, 0, 0])).await;
     let id = stage.emit(order("o", 1)).await.remove(0);
     let rejected = stage.wait_for_rejected("it", 1).await;
-    assert_eq!((&rejected[0]["id"], &rejected[0]["last_status"], &rejected[0]["attempts"]), (&json!(id), &json!(500), &json!(3)));
+    assert_eq!(
+        (&rejected[0]["id"], &rejected[0]["last_status"], &rejected[0]["attempts"]),
+        (&json!(id), &json!(500), &json!(3))
+    );
     assert_eq!(stage.receiver.deliveries("/it").len(), 3);
     assert_eq!(stage.shown("it").await["status"], "running");
 }
@@ -192,7 +195,11 @@ async fn an_answer_that_takes_too_long_is_a_failure_with_its_cause() {
     for id in ["hangs", "drips"] {
         stage.wait_for_rejected(id, 1).await;
         let failed = stage.attempts(id).await.remove(0);
-        assert_eq!((&failed["status"], &failed["failure"]["cause"]), (&json!("failure"), &json!("timeout")), "{id}: {failed}");
+        assert_eq!(
+            (&failed["status"], &failed["failure"]["cause"]),
+            (&json!("failure"), &json!("timeout")),
+            "{id}: {failed}"
+        );
         let took = failed["response_time_ms"].as_u64().unwrap();
         assert!((900..5_000).contains(&took), "{id}: {took} ms");
     }

@@ -12,7 +12,8 @@ fn at(name: &str, site: Option<&str>, id: &str) -> Value {
 async fn received(stage: &Stage, id: &str) -> Vec<String> {
     stage.wait_until_idle(id).await;
     let deliveries = stage.receiver.deliveries(&format!("/{id}"));
-    let mut entities: Vec<String> = deliveries.iter().map(|d| d.json()["data"]["_id"].as_str().unwrap().to_owned()).collect();
+    let mut entities: Vec<String> =
+        deliveries.iter().map(|d| d.json()["data"]["_id"].as_str().unwrap().to_owned()).collect();
     entities.sort();
     entities
 }
@@ -50,7 +51,13 @@ async fn sites_are_switched_on_and_off() {
     stage.integration("but", json!({"availability": {"default": true, "sites": {"1": false}}})).await;
     stage.integration("none", json!({"availability": false})).await;
     stage.integration("all", json!({})).await;
-    stage.emit(json!([at("order.saved", Some("1"), "a"), at("order.saved", Some("2"), "b"), at("order.saved", None, "c")])).await;
+    stage
+        .emit(json!([
+            at("order.saved", Some("1"), "a"),
+            at("order.saved", Some("2"), "b"),
+            at("order.saved", None, "c")
+        ]))
+        .await;
     stage.receiver.wait_for("/all", 3, SOON).await;
     assert_eq!(received(&stage, "only").await, ["a"]);
     assert_eq!(received(&stage, "but").await, ["b", "c"]);
@@ -109,10 +116,10 @@ async fn all_conditions_must_hold_and_any_of_a_list() {
     stage.integration("both", json!({"events": {"where": [is("store"), big]}})).await;
     stage.integration("any", json!({"events": {"where": [{"any": [is("store"), is("web")]}, big]}})).await;
     stage.integration("all", json!({})).await;
-    let sold = |id: &str, channel: &str, total: u32| {
-        json!({"name": "order.saved", "data": {"_id": id, "channel": channel, "total": total}})
-    };
-    stage.emit(json!([sold("a", "store", 20), sold("b", "web", 20), sold("c", "phone", 20), sold("d", "store", 5)])).await;
+    let sold = |id: &str, channel: &str, total: u32| json!({"name": "order.saved", "data": {"_id": id, "channel": channel, "total": total}});
+    stage
+        .emit(json!([sold("a", "store", 20), sold("b", "web", 20), sold("c", "phone", 20), sold("d", "store", 5)]))
+        .await;
     stage.receiver.wait_for("/all", 4, SOON).await;
     assert_eq!(received(&stage, "both").await, ["a"]);
     assert_eq!(received(&stage, "any").await, ["a", "b"]);

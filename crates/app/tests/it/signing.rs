@@ -41,7 +41,8 @@ async fn during_a_rotation_both_secrets_sign_and_afterwards_the_new_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retry_is_signed_again_under_the_same_id() {
     let stage = Stage::new().await;
-    let secret = secret_in(&stage.integration("it", json!({"delivery": {"retry": {"schedule_seconds": [0, 1]}}})).await);
+    let secret =
+        secret_in(&stage.integration("it", json!({"delivery": {"retry": {"schedule_seconds": [0, 1]}}})).await);
     stage.receiver.behave("/it", |d| {
         crate::support::Reply::Status(if d.header("tillstream-attempt") == "1" { 500 } else { 200 })
     });

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use serde::Serialize;
-use tillstream_model::{Event, EventId, Seq, Time};
 use tillstream_model::json::Json;
+use tillstream_model::{Event, EventId, Seq, Time};
 use tillstream_store::state::Company;
 use utoipa::ToSchema;
 

@@ -25,12 +25,7 @@ pub struct Budgets {
 
 impl Default for Budgets {
     fn default() -> Self {
-        Self {
-            attempts: 4_096,
-            attempts_per_company: 2_048,
-            body_bytes: 64 << 20,
-            body_bytes_per_company: 32 << 20,
-        }
+        Self { attempts: 4_096, attempts_per_company: 2_048, body_bytes: 64 << 20, body_bytes_per_company: 32 << 20 }
     }
 }
 
@@ -92,7 +87,8 @@ pub(super) struct Slot {
 
 impl Budget {
     pub(super) fn new(sizes: Budgets) -> Arc<Self> {
-        let global = Level { attempts: Halves::new(sizes.attempts), bytes: Halves::new(sizes.body_bytes / BLOCK_BYTES) };
+        let global =
+            Level { attempts: Halves::new(sizes.attempts), bytes: Halves::new(sizes.body_bytes / BLOCK_BYTES) };
         Arc::new(Self { sizes, global, companies: Mutex::default() })
     }
 
@@ -154,7 +150,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_larger_than_the_budget_gets_all_of_it_instead_of_waiting_for_ever() {
-        let sizes = Budgets { body_bytes: 4 * BLOCK_BYTES, body_bytes_per_company: 4 * BLOCK_BYTES, ..Budgets::default() };
+        let sizes =
+            Budgets { body_bytes: 4 * BLOCK_BYTES, body_bytes_per_company: 4 * BLOCK_BYTES, ..Budgets::default() };
         let share = Budget::new(sizes).share(CompanyNo(1));
         assert!(share.body(100 * BLOCK_BYTES, false).await.is_some());
     }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use tillstream_model::integration::Status;
 use tillstream_model::{CompanyNo, IntegrationNo, Seq};
 use tillstream_outbound::{Client, Pool, PoolKey};
-use tillstream_store::state::{Integration, LaneCommit, LaneHead};
+use tillstream_store::state::{Integration, LaneHead};
 use tillstream_store::{Clock, ReadLimit, StoreError, Stores};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -182,8 +182,7 @@ impl Deliver {
     pub async fn save_sleeping_cursors(&self) {
         for (_, routes) in self.0.routes.all() {
             for (no, cursor) in routes.unsaved_sleepers() {
-                let commit = LaneCommit { cursor, ..LaneCommit::default() };
-                if let Err(e) = self.0.stores.state.commit(no, commit).await {
+                if let Err(e) = self.0.stores.state.advance(no, cursor).await {
                     tracing::warn!(integration = no.0, error = %e, "a cursor could not be saved; it is read over again after a restart");
                 }
             }
@@ -340,7 +339,9 @@ impl Context {
             match self.clone().run_once(&routes, company, &id, lane).await {
                 Ok(Exit::Asleep | Exit::Ended) => return,
                 Ok(Exit::Stopped) => return routes.remove_if(no, &handle),
-                Ok(Exit::Failed(e)) => tracing::error!(integration = id, error = e, "a lane starts again from what is saved"),
+                Ok(Exit::Failed(e)) => {
+                    tracing::error!(integration = id, error = e, "a lane starts again from what is saved")
+                }
                 Err(e) => tracing::error!(integration = id, error = %e, "a lane could not start; trying again"),
             }
             waking = self.restart(&routes, company, no, &id, &handle).await;
@@ -374,7 +375,13 @@ impl Context {
         }
     }
 
-    async fn run_once(self: Arc<Self>, routes: &Arc<Company>, company: CompanyNo, id: &str, waking: Waking) -> Result<Exit, StoreError> {
+    async fn run_once(
+        self: Arc<Self>,
+        routes: &Arc<Company>,
+        company: CompanyNo,
+        id: &str,
+        waking: Waking,
+    ) -> Result<Exit, StoreError> {
         let Some(inbox) = waking.handle.inbox() else { return Ok(Exit::Ended) };
         let saved = self.stores.state.integration(company, id).await?;
         match saved.filter(|i| i.no == waking.no && i.status == Status::Running) {

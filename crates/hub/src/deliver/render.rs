@@ -23,7 +23,13 @@ pub struct RenderedRequest {
 }
 
 /// Renders an attempt with the settings given; None when they make no request.
-pub fn render(settings: &Settings, company: &Company, event: &Event, attempt: u32, now: Time) -> Option<RenderedRequest> {
+pub fn render(
+    settings: &Settings,
+    company: &Company,
+    event: &Event,
+    attempt: u32,
+    now: Time,
+) -> Option<RenderedRequest> {
     let template = Template::new(Arc::new(settings.clone()), &company.external_id).ok()?;
     let request = template.request(event, attempt, now);
     let mut headers: Vec<(String, String)> = request

@@ -59,7 +59,8 @@ mod tests {
     fn the_published_example_is_signed_as_published() {
         let secret = SigningSecret { secret: Secret::new(SECRET), expires_at: None };
         let signer = Signer::new(&Signing { secrets: vec![secret] });
-        let value = signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b"{\"test\": 2432232314}", Time::default());
+        let value =
+            signer.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", b"{\"test\": 2432232314}", Time::default());
         assert_eq!(value.as_deref(), Some("v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
     }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use per_site::PerSite;
 pub use secret::{Secret, SigningSecret};
-pub use written::{Wrong, Written};
+pub use written::{Written, Wrong};
 
 use crate::Time;
 use crate::condition::Clause;

@@ -47,7 +47,9 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for PerSite<T> {
                 Spelling::Object(o) => PerSite { default: o.default, sites: o.sites },
                 Spelling::Bare(default) => PerSite::all(default),
             })
-            .map_err(|_| serde::de::Error::custom("write one value, or {\"default\": value, \"sites\": {\"175\": value}}"))
+            .map_err(|_| {
+                serde::de::Error::custom("write one value, or {\"default\": value, \"sites\": {\"175\": value}}")
+            })
     }
 }
 

@@ -39,8 +39,19 @@ pub const MAX_RATE: u32 = 100_000;
 
 /// Header names that belong to the connection, to the hub or to signing.
 const RESERVED_HEADERS: [&str; 13] = [
-    "authorization", "connection", "content-length", "content-type", "host", "keep-alive", "proxy-authorization",
-    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "user-agent",
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "user-agent",
 ];
 const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "tillstream-", "traceparent"];
 
@@ -170,7 +181,11 @@ impl Written {
 impl WrittenTarget {
     fn complete(self) -> Target {
         let WrittenTarget::Http { url, authorization, headers } = self;
-        Target::Http(HttpTarget { url, authorization: authorization.unwrap_or_default(), headers: headers.unwrap_or_default() })
+        Target::Http(HttpTarget {
+            url,
+            authorization: authorization.unwrap_or_default(),
+            headers: headers.unwrap_or_default(),
+        })
     }
 }
 
@@ -242,7 +257,8 @@ fn check(s: &Settings) -> Vec<Wrong> {
 }
 
 fn check_texts(s: &Settings, wrong: &mut Vec<Wrong>) {
-    let id_ok = (1..=MAX_ID).contains(&s.id.len()) && s.id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    let id_ok =
+        (1..=MAX_ID).contains(&s.id.len()) && s.id.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if !id_ok {
         wrong.push(Wrong::new("id", format!("1 to {MAX_ID} of a-z, 0-9 and -; give one, or a name it can be made of")));
     }
@@ -256,10 +272,14 @@ fn check_texts(s: &Settings, wrong: &mut Vec<Wrong>) {
 fn check_http(http: &HttpTarget, wrong: &mut Vec<Wrong>) {
     let scheme_ok = ["http://", "https://"].iter().any(|s| http.url.len() > s.len() && http.url.starts_with(s));
     if !scheme_ok || http.url.len() > MAX_URL || http.url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        wrong.push(Wrong::new("target.url", format!("an absolute http or https URL without white space, at most {MAX_URL} bytes")));
+        wrong.push(Wrong::new(
+            "target.url",
+            format!("an absolute http or https URL without white space, at most {MAX_URL} bytes"),
+        ));
     }
     let tokens = http.authorization.sites.iter().map(|(site, v)| (format!("target.authorization.sites.{site}"), v));
-    for (path, value) in std::iter::once(("target.authorization".to_owned(), &http.authorization.default)).chain(tokens) {
+    for (path, value) in std::iter::once(("target.authorization".to_owned(), &http.authorization.default)).chain(tokens)
+    {
         check_header_value(&path, value.as_ref(), wrong);
     }
     check_len("target.authorization.sites", http.authorization.sites.len(), wrong);
@@ -285,8 +305,14 @@ fn check_header_value(path: &str, value: Option<&Secret>, wrong: &mut Vec<Wrong>
     let Some(value) = value.map(Secret::reveal) else { return };
     // A mask that stands for a saved value is not a legal header value itself; it is replaced before use.
     let body = value.strip_prefix('…').unwrap_or(value);
-    if value.is_empty() || value.len() > MAX_HEADER_VALUE || !body.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b)) {
-        wrong.push(Wrong::new(path, format!("a legal header value: visible ASCII characters and spaces, at most {MAX_HEADER_VALUE} bytes")));
+    if value.is_empty()
+        || value.len() > MAX_HEADER_VALUE
+        || !body.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b))
+    {
+        wrong.push(Wrong::new(
+            path,
+            format!("a legal header value: visible ASCII characters and spaces, at most {MAX_HEADER_VALUE} bytes"),
+        ));
     } else if body.trim() != body {
         wrong.push(Wrong::new(path, "white space at the start or end would be lost on the way"));
     }
@@ -302,7 +328,10 @@ fn check_events(events: &Events, wrong: &mut Vec<Wrong>) {
     }
     for (i, name) in events.names.iter().enumerate() {
         if !is_name(name) {
-            wrong.push(Wrong::new(format!("events.names[{i}]"), "<entity>.<fact> in lower case, such as order.completed"));
+            wrong.push(Wrong::new(
+                format!("events.names[{i}]"),
+                "<entity>.<fact> in lower case, such as order.completed",
+            ));
         }
     }
     let found = condition::check(&events.r#where);
@@ -368,7 +397,8 @@ mod tests {
 
     #[test]
     fn the_least_that_can_be_written_gets_every_default() {
-        let settings = complete(json!({"name":"ERP: Orders!","target":{"kind":"http","url":"https://erp.example"}})).unwrap();
+        let settings =
+            complete(json!({"name":"ERP: Orders!","target":{"kind":"http","url":"https://erp.example"}})).unwrap();
         insta::assert_json_snapshot!(settings);
     }
 
@@ -413,7 +443,10 @@ mod tests {
             assert!(found.iter().any(|p| p == path), "{path} = {value}: {found:?}");
         }
         assert_eq!(paths(with("events.names", json!(["order.saved", "Order"]))), ["events.names[1]"]);
-        assert_eq!(paths(with("events.where", json!([{"path":"data.x","op":"in","value":1}]))), ["events.where[0].value"]);
+        assert_eq!(
+            paths(with("events.where", json!([{"path":"data.x","op":"in","value":1}]))),
+            ["events.where[0].value"]
+        );
         assert_eq!(paths(with("signing.secrets", json!(["whsec_x"]))), ["signing.secrets[0]"]);
     }
 

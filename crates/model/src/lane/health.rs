@@ -161,7 +161,11 @@ impl Health {
             self.failed_keys.push(key);
         }
         let dark = self.suspicious() && now.since(self.quiet_since) >= OPEN_AFTER;
-        if dark || self.no_connection >= OPEN_AFTER_NO_CONNECTION { self.close(Cause::Circuit, now) } else { Change::None }
+        if dark || self.no_connection >= OPEN_AFTER_NO_CONNECTION {
+            self.close(Cause::Circuit, now)
+        } else {
+            Change::None
+        }
     }
 
     /// A person says that the brake is to be let go: what is refused is to be rejected.
@@ -226,7 +230,6 @@ mod tests {
     fn at(ms: i64) -> Time {
         Time::from_millis(ms)
     }
-
 
     #[test]
     fn the_circuit_opens_after_ten_failures_over_three_entities_and_five_dark_seconds() {

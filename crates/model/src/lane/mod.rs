@@ -273,7 +273,11 @@ impl<T> Lane<T> {
     /// What is worth remembering of the receiver while the lane sleeps; None when it is well.
     pub fn memory(&self) -> Option<Memory> {
         let unwell = !self.health.is_well() || self.paused_until.is_some();
-        unwell.then(|| Memory { health: self.health.clone(), window: self.window.clone(), paused_until: self.paused_until })
+        unwell.then(|| Memory {
+            health: self.health.clone(),
+            window: self.window.clone(),
+            paused_until: self.paused_until,
+        })
     }
 
     /// Takes up what an earlier lane of the integration remembered.
@@ -588,7 +592,14 @@ impl<T> Lane<T> {
         self.pending.released.push(seq);
     }
 
-    fn give_up(&mut self, seq: Seq, payload: Option<T>, waiting: Option<Waiting>, reason: Reason, ended: Option<Ended>) {
+    fn give_up(
+        &mut self,
+        seq: Seq,
+        payload: Option<T>,
+        waiting: Option<Waiting>,
+        reason: Reason,
+        ended: Option<Ended>,
+    ) {
         let before = waiting.as_ref().map_or(0, |w| w.attempts);
         let made = u32::from(ended.is_some());
         let (status, detail) = match ended {

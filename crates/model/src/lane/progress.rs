@@ -15,6 +15,7 @@ impl Progress {
     /// As it was saved; reading goes on after the cursor.
     pub fn new(cursor: Seq, settled: Ranges) -> Self {
         let mut progress = Self { cursor, settled, read_to: cursor };
+        progress.settled.remove_through(cursor);
         progress.advance();
         progress
     }

@@ -186,7 +186,14 @@ impl<T> Queues<T> {
     }
 
     /// Takes back an event that was taken and is not to be counted.
-    pub fn put_back(&mut self, seq: Seq, key: Option<EntityKey>, accepted_at: Time, payload: Option<T>, waiting: Option<Waiting>) {
+    pub fn put_back(
+        &mut self,
+        seq: Seq,
+        key: Option<EntityKey>,
+        accepted_at: Time,
+        payload: Option<T>,
+        waiting: Option<Waiting>,
+    ) {
         self.leaving.remove(&seq);
         match (waiting, payload) {
             (Some(waiting), _) => self.put_back_parked(waiting),
@@ -246,7 +253,8 @@ impl<T> Queues<T> {
 
     /// Takes out everything parked up to a position that is not being sent.
     pub fn take_parked_through(&mut self, seq: Seq) -> Vec<Waiting> {
-        let seqs: Vec<Seq> = self.parked.range(..=seq).map(|(&s, _)| s).filter(|s| !self.leaving.contains_key(s)).collect();
+        let seqs: Vec<Seq> =
+            self.parked.range(..=seq).map(|(&s, _)| s).filter(|s| !self.leaving.contains_key(s)).collect();
         let taken: Vec<Waiting> = seqs.iter().filter_map(|s| self.parked.remove(s)).collect();
         for w in &taken {
             self.due.remove(&(w.next_at, w.seq));

@@ -49,7 +49,6 @@ struct World {
     out: BTreeMap<Seq, u32>,
     /// What the receiver took, in order.
     received: Vec<Seq>,
-
 }
 
 #[derive(Default)]
@@ -76,7 +75,6 @@ impl World {
             now: at(0),
             out: BTreeMap::new(),
             received: vec![],
-
         }
     }
 

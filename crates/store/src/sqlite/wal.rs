@@ -110,8 +110,13 @@ mod tests {
     use super::*;
     use crate::sqlite::conn::{Schema, open_writer};
 
-    const BLOBS: Schema =
-        Schema { what: "a test", page_bytes: 4_096, synced: false, cache_kib: 1_024, migrations: &["CREATE TABLE t (a)"] };
+    const BLOBS: Schema = Schema {
+        what: "a test",
+        page_bytes: 4_096,
+        synced: false,
+        cache_kib: 1_024,
+        migrations: &["CREATE TABLE t (a)"],
+    };
 
     #[test]
     fn the_write_ahead_log_stays_below_its_cap_and_nothing_is_lost() {

@@ -24,7 +24,12 @@ pub(super) async fn append(log: &dyn Log, company: CompanyNo, events: Vec<Conten
 }
 
 /// Appends with this retention.
-pub(super) async fn append_to(log: &dyn Log, company: CompanyNo, retention: Retention, events: Vec<Content>) -> Vec<Appended> {
+pub(super) async fn append_to(
+    log: &dyn Log,
+    company: CompanyNo,
+    retention: Retention,
+    events: Vec<Content>,
+) -> Vec<Appended> {
     log.append(Append { company, retention, events }).await.expect("append")
 }
 
@@ -83,7 +88,7 @@ pub(super) async fn a_reader_never_sees_a_hole_while_others_write(engine: &impl 
     let write = async {
         let append_some = async |n: usize| {
             for _ in 0..30 {
-                let retention = if n % 2 == 0 { Retention::Month } else { Retention::Week };
+                let retention = if n.is_multiple_of(2) { Retention::Month } else { Retention::Week };
                 append_to(&*stores.log, A, retention, texts(0..1 + n % 3)).await;
             }
         };
@@ -111,7 +116,8 @@ pub(super) async fn what_was_answered_is_there_after_opening_again(engine: &impl
     for round in 0..3 {
         let stores = engine.open().await;
         assert_eq!(stores.log.head(A).await.expect("head"), ids.len() as Seq);
-        let answers = append(&*stores.log, A, vec![full_content(&format!("c-{round}")), content("order.saved", "x")]).await;
+        let answers =
+            append(&*stores.log, A, vec![full_content(&format!("c-{round}")), content("order.saved", "x")]).await;
         ids.extend(answers.iter().map(new));
     }
     let stores = engine.open().await;

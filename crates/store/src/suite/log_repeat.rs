@@ -1,9 +1,7 @@
 //! Idempotency ids.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
-use tillstream_model::Content;
+use tillstream_model::{Content, Time};
 
 use super::log_append::{A, append, append_to, later, new};
 use super::{Engine, content, full_content};
@@ -24,7 +22,10 @@ pub(super) async fn a_repeat_is_a_duplicate_and_another_event_a_conflict(engine:
     let log = &*stores.log;
     let first = append(log, A, vec![full_content("c-1")]).await.remove(0);
     assert_eq!(append(log, A, vec![full_content("c-1")]).await, [duplicate(&first)]);
-    assert_eq!(append(log, A, vec![Content { site: full_content("").site, ..with_id("x", "c-1") }]).await, [Appended::Conflict]);
+    assert_eq!(
+        append(log, A, vec![Content { site: full_content("").site, ..with_id("x", "c-1") }]).await,
+        [Appended::Conflict]
+    );
     assert_eq!(new(&append(log, A, vec![with_id("x", "c-1")]).await[0]).0, 2, "ids count per site");
     let no_site = Content { site: None, ..with_id("x", "c-1") };
     assert_eq!(new(&append(log, A, vec![no_site]).await[0]).0, 3);
@@ -33,7 +34,8 @@ pub(super) async fn a_repeat_is_a_duplicate_and_another_event_a_conflict(engine:
 
 pub(super) async fn repeats_within_one_append_are_told_apart(engine: &impl Engine) {
     let stores = engine.open().await;
-    let events = vec![with_id("x", "a"), with_id("x", "a"), with_id("y", "a"), with_id("z", "b"), content("order.saved", "x")];
+    let events =
+        vec![with_id("x", "a"), with_id("x", "a"), with_id("y", "a"), with_id("z", "b"), content("order.saved", "x")];
     let answers = append(&*stores.log, A, events).await;
     assert_eq!(answers[1], duplicate(&answers[0]));
     assert_eq!(answers[2], Appended::Conflict);
@@ -57,8 +59,7 @@ pub(super) async fn ids_count_for_seven_days_whatever_the_retention(engine: &imp
     let first = append_to(log, A, Retention::Week, event()).await.remove(0);
     engine.set_time(later(3));
     assert_eq!(append_to(log, A, Retention::Year, event()).await, [duplicate(&first)]);
-    engine.set_time(later(7) + Duration::from_millis(0));
-    let almost = tillstream_model::Time::from_millis(later(7).millis() - 1);
+    let almost = Time::from_millis(later(7).millis() - 1);
     engine.set_time(almost);
     drop_due(log, almost).await;
     assert_eq!(append_to(log, A, Retention::Year, event()).await, [duplicate(&first)]);
@@ -68,7 +69,7 @@ pub(super) async fn ids_count_for_seven_days_whatever_the_retention(engine: &imp
     assert_eq!(append_to(log, A, Retention::Week, event()).await, [duplicate(&again)]);
 }
 
-async fn drop_due(log: &dyn Log, now: tillstream_model::Time) {
+async fn drop_due(log: &dyn Log, now: Time) {
     for segment in log.due(now).await.expect("due") {
         log.drop_segment(&segment.name).await.expect("drop");
     }
@@ -81,9 +82,9 @@ pub(super) async fn ids_are_remembered_after_opening_again(engine: &impl Engine)
     for day in [0, 1, 6] {
         engine.set_time(later(day));
         let stores = engine.open().await;
-        assert_eq!(append(&*stores.log, A, vec![with_id("x", "a"), with_id("y", "a")]).await, [
-            duplicate(&first),
-            Appended::Conflict
-        ]);
+        assert_eq!(
+            append(&*stores.log, A, vec![with_id("x", "a"), with_id("y", "a")]).await,
+            [duplicate(&first), Appended::Conflict]
+        );
     }
 }

@@ -74,6 +74,7 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_integrations::an_integrations_log_is_paged_newest_first(&make()).await;
     state_lanes::a_commit_is_kept_as_a_whole(&make()).await;
     state_lanes::a_cursor_never_goes_down(&make()).await;
+    state_lanes::a_moved_cursor_leaves_everything_else(&make()).await;
     state_lanes::a_waiting_event_is_replaced_and_removed(&make()).await;
     state_lanes::an_integration_is_stopped_in_the_commit_that_says_so(&make()).await;
     state_lanes::lane_heads_list_running_integrations_with_their_work(&make()).await;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tillstream_model::json::Json;
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::{
-    Delivery, Events, Format, HttpTarget, OnExhausted, Ordering, PerSite, Secret, Settings, Signing, SigningSecret, Target,
-    Type,
+    Delivery, Events, Format, HttpTarget, OnExhausted, Ordering, PerSite, Secret, Settings, Signing, SigningSecret,
+    Target, Type,
 };
+use tillstream_model::json::Json;
 use tillstream_model::schedule::{Preset, Retry};
 use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
 
@@ -60,11 +60,15 @@ pub fn settings(id: &str, secret: &str) -> Settings {
         url: format!("https://{id}.example/hook"),
         authorization: PerSite {
             default: Some(Secret::new(format!("Bearer default-{secret}"))),
-            sites: BTreeMap::from([("a.b".into(), Some(Secret::new(format!("Bearer site-{secret}")))), ("9".into(), None)]),
+            sites: BTreeMap::from([
+                ("a.b".into(), Some(Secret::new(format!("Bearer site-{secret}")))),
+                ("9".into(), None),
+            ]),
         },
         headers: BTreeMap::from([("x-key".into(), Secret::new(format!("header-{secret}")))]),
     };
-    let signing = SigningSecret { secret: Secret::new(format!("whsec_{secret}")), expires_at: Some(Time::from_millis(5)) };
+    let signing =
+        SigningSecret { secret: Secret::new(format!("whsec_{secret}")), expires_at: Some(Time::from_millis(5)) };
     Settings {
         id: id.into(),
         name: format!("Integration {id}"),

@@ -73,7 +73,10 @@ pub(super) async fn attempts_are_filtered(engine: &impl Engine) {
         (AttemptFilter { success: Some(false), ..none() }, Box::new(|(_, a)| a.failure.is_some())),
         (AttemptFilter { from: Some(at(10)), ..none() }, Box::new(|(_, a)| a.at >= at(10))),
         (AttemptFilter { to: Some(at(10)), ..none() }, Box::new(|(_, a)| a.at < at(10))),
-        (AttemptFilter { from: Some(at(10)), to: Some(at(30)), ..none() }, Box::new(|(_, a)| (at(10)..at(30)).contains(&a.at))),
+        (
+            AttemptFilter { from: Some(at(10)), to: Some(at(30)), ..none() },
+            Box::new(|(_, a)| (at(10)..at(30)).contains(&a.at)),
+        ),
         (AttemptFilter { domain_key: Some(key), ..none() }, Box::new(move |(_, a)| a.domain_key == Some(key))),
         (
             AttemptFilter { name_hash: Some(name_hash("order.saved")), success: Some(false), ..none() },

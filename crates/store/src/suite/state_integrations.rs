@@ -7,8 +7,8 @@ use tillstream_model::{CompanyNo, Ranges};
 
 use super::samples::{attempt, entry, parked, rejected};
 use super::{Engine, START, reopen, settings};
-use crate::state::{AttemptFilter, CreateError, Integration, LaneCommit, SaveError};
 use crate::State;
+use crate::state::{AttemptFilter, CreateError, Integration, LaneCommit, SaveError};
 
 /// The company of most clauses.
 pub(super) const A: CompanyNo = CompanyNo(1);
@@ -57,7 +57,9 @@ pub(super) async fn settings_are_versions_that_take_effect_at_a_position(engine:
     for _ in 0..2 {
         let at = async |seq| stores.state.settings_at(made.no, seq).await.expect("settings");
         assert_eq!(at(10).await, None, "nothing was in force before the first version");
-        for (seq, version, secret) in [(11, 1, "hush-hush"), (20, 1, "hush-hush"), (21, 2, "second"), (30, 2, "second"), (31, 3, "third")] {
+        for (seq, version, secret) in
+            [(11, 1, "hush-hush"), (20, 1, "hush-hush"), (21, 2, "second"), (30, 2, "second"), (31, 3, "third")]
+        {
             assert_eq!(at(seq).await, Some((version, settings("erp", secret))), "at {seq}");
         }
         assert_eq!(get(&*stores.state, A, "erp").await.map(|i| i.version), Some(3));
@@ -69,7 +71,8 @@ pub(super) async fn settings_are_versions_that_take_effect_at_a_position(engine:
 pub(super) async fn of_two_saves_of_one_version_one_is_refused(engine: &impl Engine) {
     let stores = engine.open().await;
     let made = make(&*stores.state, "erp").await;
-    let save = |secret: &str| stores.state.save_settings(A, settings("erp", secret), Some(1), 20, entry("edited", START));
+    let save =
+        |secret: &str| stores.state.save_settings(A, settings("erp", secret), Some(1), 20, entry("edited", START));
     let (one, two) = tokio::join!(save("one"), save("two"));
     let (won, lost) = if one.is_ok() { (one, two) } else { (two, one) };
     assert_eq!(won.expect("one is saved").version, 2);

@@ -51,6 +51,20 @@ pub(super) async fn a_cursor_never_goes_down(engine: &impl Engine) {
     }
 }
 
+pub(super) async fn a_moved_cursor_leaves_everything_else(engine: &impl Engine) {
+    let stores = engine.open().await;
+    let made = make(&*stores.state, "erp").await;
+    let settled = Ranges::from(vec![(30, 31)]);
+    let commit =
+        LaneCommit { cursor: 20, settled: settled.clone(), park: vec![parked(15, None)], ..LaneCommit::default() };
+    stores.state.commit(made.no, commit).await.expect("commit");
+    for (cursor, expected) in [(19, 20), (25, 25)] {
+        stores.state.advance(made.no, cursor).await.expect("advance");
+        let lane = stores.state.lane(made.no).await.expect("lane");
+        assert_eq!((lane.cursor, &lane.settled, lane.parked.len()), (expected, &settled, 1));
+    }
+}
+
 pub(super) async fn a_waiting_event_is_replaced_and_removed(engine: &impl Engine) {
     let stores = engine.open().await;
     let made = make(&*stores.state, "erp").await;

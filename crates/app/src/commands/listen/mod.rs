@@ -12,7 +12,7 @@ use axum::Router;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::api_client::HubArgs;
+use crate::api_client::{HubArgs, options_for};
 use crate::process::url_of;
 use crate::server;
 use crate::shutdown::Asked;
@@ -72,7 +72,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     })?;
     let url = format!("{}/", url_of(listener.local_addr()?));
     let temporary = if args.create { Some(Temporary::create(&args.hub, &url).await?) } else { None };
-    say_where(&url, temporary.as_ref());
+    say_where(&url, temporary.as_ref(), &args.hub);
     let secret = temporary.as_ref().map(|t| t.secret.clone()).or_else(|| args.secret.clone());
     let signing = secret.as_deref().map(SigningKey::parse).transpose()?;
     let router = Receiver::new(&args, signing).router();
@@ -97,13 +97,15 @@ async fn serve(listener: tokio::net::TcpListener, router: Router, asked: &mut As
 }
 
 /// On standard error, so that standard output has deliveries only.
-fn say_where(url: &str, temporary: Option<&Temporary>) {
+fn say_where(url: &str, temporary: Option<&Temporary>, hub: &HubArgs) {
     match temporary {
         Some(temporary) => {
             eprintln!("receiving on {url} for the integration {}; Ctrl-C deletes it and ends", temporary.id)
         }
         None => eprintln!(
-            "receiving on {url}; Ctrl-C ends. To have deliveries sent here:\n  tillstream integrations create {url} --id listen"
+            "receiving on {url}; Ctrl-C ends. To have deliveries sent here:\n  \
+             tillstream integrations create {url} --id listen{}",
+            options_for(&hub.url, &hub.data)
         ),
     }
 }

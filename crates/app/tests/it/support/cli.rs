@@ -31,7 +31,11 @@ pub fn run(mut command: Command, stdin: &str) -> Output {
     drop(input);
     let output = child.wait_with_output().expect("its output");
     let text = |bytes| String::from_utf8(bytes).expect("readable output");
-    Output { code: output.status.code().expect("an exit code"), stdout: text(output.stdout), stderr: text(output.stderr) }
+    Output {
+        code: output.status.code().expect("an exit code"),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 /// Runs a command that needs no hub, in an empty environment.

@@ -34,7 +34,8 @@ impl Stage {
 
     /// As [`Stage::integration`], whatever the hub says.
     pub async fn try_integration(&self, id: &str, settings: Value) -> Answer {
-        let mut body = json!({"id": id, "name": id, "target": {"kind": "http", "url": self.receiver.url(&format!("/{id}"))}});
+        let mut body =
+            json!({"id": id, "name": id, "target": {"kind": "http", "url": self.receiver.url(&format!("/{id}"))}});
         merge(&mut body, settings);
         self.api.post("/v1/integrations", &body).await
     }

@@ -131,7 +131,11 @@ mod tests {
     fn event() -> Event {
         let at = Time::from_millis(1_790_000_000_000);
         let text = r#"{"id":"own:1","name":"order.saved","site":"175","data":{"_id":"o1"}}"#;
-        let read = tillstream_model::incoming::read(text.as_bytes(), tillstream_model::incoming::Body::Json, &Default::default());
+        let read = tillstream_model::incoming::read(
+            text.as_bytes(),
+            tillstream_model::incoming::Body::Json,
+            &Default::default(),
+        );
         let content = read.unwrap().remove(0).unwrap();
         Event {
             company: tillstream_model::CompanyNo(1),

@@ -34,7 +34,8 @@ fn answered(answer: &tillstream_outbound::Answer, now: Time) -> Exchange {
     let code = answer.status.as_u16();
     let header = answer.headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok());
     let verdict = verdict(Answer::Status { code, retry_after: header.and_then(|v| verdict::retry_after(v, now)) });
-    let detail = if verdict == Verdict::Delivered { String::new() } else { format!("the receiver answered {}", answer.status) };
+    let detail =
+        if verdict == Verdict::Delivered { String::new() } else { format!("the receiver answered {}", answer.status) };
     let failure = (verdict != Verdict::Delivered).then(|| Failure {
         cause: "status".into(),
         detail: detail.clone(),

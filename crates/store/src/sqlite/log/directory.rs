@@ -63,7 +63,8 @@ pub(super) fn spans(conn: &Connection, company: CompanyNo, after: Seq) -> rusqli
 
 /// The companies of a listed segment, each with its last seq in it.
 pub(super) fn companies_of(conn: &Connection, id: SegmentId) -> rusqlite::Result<Vec<(CompanyNo, Seq)>> {
-    let mut stmt = conn.prepare_cached("SELECT company, last FROM spans WHERE day = ? AND class = ? ORDER BY company")?;
+    let mut stmt =
+        conn.prepare_cached("SELECT company, last FROM spans WHERE day = ? AND class = ? ORDER BY company")?;
     let rows = stmt.query_map(params![id.day, id.class.days()], |r| Ok((CompanyNo(r.get(0)?), r.get(1)?)))?;
     rows.collect()
 }
@@ -81,8 +82,13 @@ pub(super) fn list(conn: &mut Connection, id: SegmentId, spans: &[(CompanyNo, Se
     remove(&tx, id)?;
     tx.execute("INSERT INTO segments VALUES (?, ?)", params![id.day, id.class.days()])?;
     for (company, first, last) in spans {
-        tx.prepare_cached("INSERT INTO spans VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![company.0, id.day, id.class.days(), *first as i64, *last as i64])?;
+        tx.prepare_cached("INSERT INTO spans VALUES (?, ?, ?, ?, ?)")?.execute(params![
+            company.0,
+            id.day,
+            id.class.days(),
+            *first as i64,
+            *last as i64
+        ])?;
     }
     tx.commit()
 }

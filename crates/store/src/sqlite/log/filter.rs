@@ -47,7 +47,7 @@ impl Filter {
 
 fn block_of(id: &IdHash, blocks: usize) -> usize {
     let word = u32::from_be_bytes([id[0], id[1], id[2], id[3]]);
-    (u64::from(word) * blocks as u64 >> 32) as usize
+    ((u64::from(word) * blocks as u64) >> 32) as usize
 }
 
 /// 9 bits each out of the last 9 bytes.

@@ -72,7 +72,10 @@ impl Ids {
         let runs = {
             let mut stmt = conn.prepare("SELECT filter FROM id_runs ORDER BY run")?;
             let filters = stmt.query_map([], |r| r.get(0))?.collect::<rusqlite::Result<Vec<_>>>()?;
-            filters.into_iter().map(|f| Filter::from_bytes(f).ok_or("a filter of ids is broken")).collect::<Result<_, _>>()?
+            filters
+                .into_iter()
+                .map(|f| Filter::from_bytes(f).ok_or("a filter of ids is broken"))
+                .collect::<Result<_, _>>()?
         };
         Ok(Self { path, conn: Some(conn), fresh, runs })
     }
@@ -119,8 +122,12 @@ impl Ids {
         let filter = Filter::of(sorted.iter().map(|(hash, _)| *hash));
         let (run, tx) = (self.runs.len() as i64, writer.transaction()?);
         for (hash, used) in sorted {
-            tx.prepare_cached("INSERT INTO old_ids VALUES (?, ?, ?, ?)")?
-                .execute(params![run, hash, used.pos, used.fingerprint])?;
+            tx.prepare_cached("INSERT INTO old_ids VALUES (?, ?, ?, ?)")?.execute(params![
+                run,
+                hash,
+                used.pos,
+                used.fingerprint
+            ])?;
         }
         tx.execute("INSERT INTO id_runs VALUES (?, ?)", params![run, filter.as_bytes()])?;
         tx.execute("DELETE FROM fresh_ids", [])?;

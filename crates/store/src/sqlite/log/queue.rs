@@ -62,7 +62,10 @@ pub(super) fn queue(most_bytes: usize) -> (Queue, Waiting) {
 
 impl Queue {
     /// Puts an append in and gives where its answer will come, or refuses it at once.
-    pub(super) fn push(&self, append: Append) -> Result<oneshot::Receiver<Result<Vec<Appended>, AppendError>>, AppendError> {
+    pub(super) fn push(
+        &self,
+        append: Append,
+    ) -> Result<oneshot::Receiver<Result<Vec<Appended>, AppendError>>, AppendError> {
         let bytes = append.events.iter().map(Content::size).sum();
         let before = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
         if before > 0 && before + bytes > self.most_bytes {
@@ -133,7 +136,9 @@ mod tests {
         let _first = queue.push(append(2)).unwrap();
         let _second = queue.push(append(1)).unwrap();
         assert!(matches!(queue.ready(), Err(AppendError::Behind { .. })));
-        assert!(matches!(queue.push(append(1)), Err(AppendError::Behind { waiting_bytes }) if waiting_bytes == 3 * one));
+        assert!(
+            matches!(queue.push(append(1)), Err(AppendError::Behind { waiting_bytes }) if waiting_bytes == 3 * one)
+        );
         assert_eq!(waiting.group().map(|g| g.len()), Some(2));
         waiting.done(3 * one);
         assert!(queue.ready().is_ok());

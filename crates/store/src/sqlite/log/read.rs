@@ -116,7 +116,8 @@ impl Reader {
         }
         starts.sort_unstable_by_key(|(first, _)| *first);
         let bound = starts.get(1).map_or(Seq::MAX, |(first, _)| first - 1);
-        let run = |(first, span): &(Seq, &Span)| Run { segment: span.segment, first: *first, last: span.last.min(bound) };
+        let run =
+            |(first, span): &(Seq, &Span)| Run { segment: span.segment, first: *first, last: span.last.min(bound) };
         Ok(starts.first().map(run))
     }
 

@@ -7,8 +7,7 @@ use tillstream_model::{Content, Event, EventId, Time};
 use super::segments::{company_of, pos, seq_of};
 
 /// The columns that [`event`] reads, in its order.
-pub(super) const COLUMNS: &str =
-    "pos, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data";
+pub(super) const COLUMNS: &str = "pos, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data";
 
 /// Writes an event.
 pub(super) fn insert(conn: &Connection, event: &Event) -> rusqlite::Result<()> {

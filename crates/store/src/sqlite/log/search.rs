@@ -39,7 +39,13 @@ impl Reader {
     }
 }
 
-fn find_from(conn: &Connection, company: CompanyNo, first: Seq, span: &Span, id: EventId) -> Result<Option<Event>, Cause> {
+fn find_from(
+    conn: &Connection,
+    company: CompanyNo,
+    first: Seq,
+    span: &Span,
+    id: EventId,
+) -> Result<Option<Event>, Cause> {
     let range = (pos(company, first), pos(company, span.last));
     let sql = "SELECT pos FROM (SELECT pos, accepted_at, random FROM events WHERE pos BETWEEN ?1 AND ?2 ORDER BY pos)
                WHERE accepted_at > ?3 OR random = ?4 LIMIT 1";
@@ -80,8 +86,6 @@ fn last_before(conn: &Connection, company: CompanyNo, span: &Span, time: Time) -
 fn row_from(conn: &Connection, company: CompanyNo, from: Seq, to: Seq) -> Result<Option<(Seq, Time)>, Cause> {
     let sql = "SELECT pos, accepted_at FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos LIMIT 1";
     let range = params![pos(company, from), pos(company, to)];
-    let row = conn.prepare_cached(sql)?.query_row(range, |r| {
-        Ok((seq_of(r.get(0)?), Time::from_millis(r.get(1)?)))
-    });
+    let row = conn.prepare_cached(sql)?.query_row(range, |r| Ok((seq_of(r.get(0)?), Time::from_millis(r.get(1)?))));
     Ok(row.optional()?)
 }

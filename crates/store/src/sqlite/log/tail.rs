@@ -44,7 +44,11 @@ impl Tail {
 
     /// Notes what the disk says of a company, unless it is known already: then it may have moved on. `look` is repeated
     /// when a segment was dropped meanwhile.
-    pub(super) fn learn<E>(&self, company: CompanyNo, mut look: impl FnMut() -> Result<Summary, E>) -> Result<Summary, E> {
+    pub(super) fn learn<E>(
+        &self,
+        company: CompanyNo,
+        mut look: impl FnMut() -> Result<Summary, E>,
+    ) -> Result<Summary, E> {
         loop {
             let drops = self.lock().drops;
             let summary = look()?;
@@ -137,7 +141,13 @@ mod tests {
 
     fn event(company: CompanyNo, seq: Seq) -> Arc<Event> {
         let at = Time::from_millis(1);
-        Arc::new(Event { company, seq, id: EventId::new(at, [1; 10]), accepted_at: at, content: content("order.saved", "x") })
+        Arc::new(Event {
+            company,
+            seq,
+            id: EventId::new(at, [1; 10]),
+            accepted_at: at,
+            content: content("order.saved", "x"),
+        })
     }
 
     fn seqs(tail: &Tail, company: CompanyNo, after: Seq) -> Option<Vec<Seq>> {

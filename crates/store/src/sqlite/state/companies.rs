@@ -28,7 +28,8 @@ pub(super) fn create(
 }
 
 pub(super) fn all(conn: &Connection) -> Result<Vec<Company>, Cause> {
-    let mut stmt = conn.prepare_cached("SELECT no, external_id, name, retention, ingest_drop FROM companies ORDER BY no")?;
+    let mut stmt =
+        conn.prepare_cached("SELECT no, external_id, name, retention, ingest_drop FROM companies ORDER BY no")?;
     Ok(stmt.query_map([], company)?.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -13,14 +13,20 @@ pub(super) fn insert(conn: &Connection, no: IntegrationNo, entry: &LogEntry) -> 
     Ok(())
 }
 
-pub(super) fn list(conn: &Connection, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<LogEntry>, Cause> {
+pub(super) fn list(
+    conn: &Connection,
+    no: IntegrationNo,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page<LogEntry>, Cause> {
     let below: i64 = after.map_or(Ok(i64::MAX), str::parse).map_err(|_| "not a place in this list")?;
     let mut stmt = conn.prepare_cached(
         "SELECT e.id, e.action, e.reason, e.actor, e.at FROM entries e JOIN integrations i ON i.no = e.integration
          WHERE e.integration = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?",
     )?;
     let rows = stmt.query_map(params![no.0, below, limit + 1], |r| {
-        let entry = LogEntry { action: r.get(1)?, reason: r.get(2)?, actor: r.get(3)?, at: Time::from_millis(r.get(4)?) };
+        let entry =
+            LogEntry { action: r.get(1)?, reason: r.get(2)?, actor: r.get(3)?, at: Time::from_millis(r.get(4)?) };
         Ok((r.get::<_, i64>(0)?, entry))
     })?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;

@@ -94,7 +94,8 @@ mod tests {
     fn an_event_reads_back_as_it_was() {
         let at = Time::from_millis(1_763_632_000_087);
         for content in [full_content("c-1"), crate::suite::content("order.saved", "x")] {
-            let event = Event { company: CompanyNo(7), seq: 3, id: EventId::new(at, [2; 10]), accepted_at: at, content };
+            let event =
+                Event { company: CompanyNo(7), seq: 3, id: EventId::new(at, [2; 10]), accepted_at: at, content };
             assert_same(&read(&write(&event).unwrap()).unwrap(), &event);
         }
     }

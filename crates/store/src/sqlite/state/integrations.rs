@@ -23,7 +23,8 @@ pub(super) fn create(
     cursor: Seq,
     entry: &LogEntry,
 ) -> Result<Integration, Stop<CreateError>> {
-    let sql = "INSERT INTO integrations (company, id, running, version, created_at, updated_at) VALUES (?1, ?2, 1, 1, ?3, ?3)
+    let sql =
+        "INSERT INTO integrations (company, id, running, version, created_at, updated_at) VALUES (?1, ?2, 1, 1, ?3, ?3)
                ON CONFLICT (company, id) DO NOTHING";
     if work.conn.prepare_cached(sql)?.execute(params![company.0, settings.id, entry.at.millis()])? == 0 {
         return Err(Stop::Refused(CreateError::Taken));
@@ -46,7 +47,12 @@ pub(super) fn create(
     })
 }
 
-pub(super) fn get(conn: &Connection, sealer: &Sealer, company: CompanyNo, id: &str) -> Result<Option<Integration>, Cause> {
+pub(super) fn get(
+    conn: &Connection,
+    sealer: &Sealer,
+    company: CompanyNo,
+    id: &str,
+) -> Result<Option<Integration>, Cause> {
     let sql = format!("SELECT {COLUMNS} FROM {TABLES} WHERE i.company = ? AND i.id = ?");
     let mut stmt = conn.prepare_cached(&sql)?;
     stmt.query_row(params![company.0, id], Stored::read).optional()?.map(|s| s.open(sealer)).transpose()
@@ -102,9 +108,11 @@ pub(super) fn save(
     }
     let version = old.version + 1;
     save_version(work, Owner { company, integration: old.no }, version, at, settings, entry)?;
-    work.conn
-        .prepare_cached("UPDATE integrations SET version = ?, updated_at = ? WHERE no = ?")?
-        .execute(params![version, entry.at.millis(), old.no.0])?;
+    work.conn.prepare_cached("UPDATE integrations SET version = ?, updated_at = ? WHERE no = ?")?.execute(params![
+        version,
+        entry.at.millis(),
+        old.no.0
+    ])?;
     entries::insert(work.conn, old.no, entry)?;
     Ok(Integration { settings: Arc::new(settings.clone()), version, updated_at: entry.at, ..old })
 }
@@ -117,9 +125,9 @@ pub(super) fn settings_at(
 ) -> Result<Option<(u32, Settings)>, Cause> {
     let sql = "SELECT i.company, v.version, v.settings FROM integrations i JOIN versions v ON v.integration = i.no
                WHERE i.no = ? AND v.from_seq < ? ORDER BY v.version DESC LIMIT 1";
-    let row = conn.prepare_cached(sql)?.query_row(params![no.0, seq], |r| {
-        Ok((CompanyNo(r.get(0)?), r.get(1)?, r.get::<_, String>(2)?))
-    });
+    let row = conn
+        .prepare_cached(sql)?
+        .query_row(params![no.0, seq], |r| Ok((CompanyNo(r.get(0)?), r.get(1)?, r.get::<_, String>(2)?)));
     let Some((company, version, stored)) = row.optional()? else { return Ok(None) };
     Ok(Some((version, sealer.from_stored(Owner { company, integration: no }, &stored)?)))
 }
@@ -141,7 +149,13 @@ pub(super) fn set_status(
 }
 
 /// Writes a status and its reason.
-pub(super) fn put_status(conn: &Connection, no: IntegrationNo, status: Status, reason: &str, at: Time) -> rusqlite::Result<()> {
+pub(super) fn put_status(
+    conn: &Connection,
+    no: IntegrationNo,
+    status: Status,
+    reason: &str,
+    at: Time,
+) -> rusqlite::Result<()> {
     conn.prepare_cached("UPDATE integrations SET running = ?, status_reason = ?, updated_at = ? WHERE no = ?")?
         .execute(params![status == Status::Running, reason, at.millis(), no.0])?;
     Ok(())

@@ -77,6 +77,13 @@ pub(super) fn commit(work: &mut Work<'_>, no: IntegrationNo, commit: LaneCommit)
     Ok(())
 }
 
+/// Moves only the cursor. Ranges that it passes stay until the next commit of the lane, which reads over them.
+pub(super) fn advance(work: &mut Work<'_>, no: IntegrationNo, cursor: Seq) -> Result<(), Stop<StoreError>> {
+    let sql = "UPDATE lanes SET cursor = max(cursor, ?2) WHERE integration = ?1";
+    work.conn.prepare_cached(sql)?.execute(params![no.0, cursor])?;
+    Ok(())
+}
+
 /// Writes a waiting row. An event that is there already stays when the new row has none.
 pub(super) fn park(conn: &Connection, no: IntegrationNo, p: &Parked) -> Result<(), Cause> {
     let sql = "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET

@@ -139,9 +139,11 @@ impl<'a> List<'a> {
 
     /// Takes what fits from a day's file; true when the page is complete.
     fn take_day(&mut self, conn: &Connection, integrations: &[IntegrationNo]) -> Result<bool, Cause> {
-        // One snapshot for all: a thousand statements would take a thousand locks.
-        let _snapshot = conn.unchecked_transaction()?;
+        // One snapshot for the first look at each integration; it ends before the rows are gone through, so that it
+        // stays short however many there are.
+        let snapshot = conn.unchecked_transaction()?;
         let mut merge = Merge::open(self, conn, integrations)?;
+        snapshot.finish()?;
         self.looked += integrations.len() * SEEK_ROWS;
         while let Some((place, attempt)) = merge.next()? {
             self.looked += 1;
@@ -246,8 +248,7 @@ impl Source {
     }
 }
 
-const COLUMNS: &str =
-    "a.at, a.seq, a.number, a.elapsed_ms, a.status, a.remaining, a.domain_key, a.name_hash, a.failed";
+const COLUMNS: &str = "a.at, a.seq, a.number, a.elapsed_ms, a.status, a.remaining, a.domain_key, a.name_hash, a.failed";
 
 /// Failures have a table of their own, so that looking for them does not look at the successes.
 fn query(failures_only: bool) -> String {
@@ -284,7 +285,8 @@ fn attempt(row: &Row) -> rusqlite::Result<Attempt> {
 
 fn with_failure(conn: &Connection, place: Place, mut attempt: Attempt) -> Result<Attempt, Cause> {
     if attempt.failure.is_some() {
-        let sql = "SELECT cause, detail, answer FROM failures WHERE integration = ? AND at = ? AND seq = ? AND number = ?";
+        let sql =
+            "SELECT cause, detail, answer FROM failures WHERE integration = ? AND at = ? AND seq = ? AND number = ?";
         let key = params![place.integration, place.at, place.seq, place.number];
         let read = |r: &Row| Ok(Failure { cause: r.get(0)?, detail: r.get(1)?, answer: r.get(2)? });
         attempt.failure = conn.prepare_cached(sql)?.query_row(key, read).optional()?.or(attempt.failure);

@@ -30,8 +30,8 @@ use super::Options;
 use super::conn::{Schema, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
-    Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry,
-    Parked, RejectedRow, SaveError,
+    Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState,
+    LogEntry, Parked, RejectedRow, SaveError,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -198,7 +198,13 @@ impl State for SqliteState {
         self.read("look up settings", move |r| integrations::settings_at(&r.conn, &r.sealer, no, seq)).await
     }
 
-    async fn set_status(&self, company: CompanyNo, id: &str, status: Status, entry: LogEntry) -> Result<Option<Integration>> {
+    async fn set_status(
+        &self,
+        company: CompanyNo,
+        id: &str,
+        status: Status,
+        entry: LogEntry,
+    ) -> Result<Option<Integration>> {
         let id = id.to_owned();
         self.writer.call("start or stop", move |w| integrations::set_status(w, company, &id, status, &entry)).await
     }
@@ -218,6 +224,10 @@ impl State for SqliteState {
 
     async fn commit(&self, no: IntegrationNo, commit: LaneCommit) -> Result<()> {
         self.writer.call("commit outcomes", move |w| lanes::commit(w, no, commit)).await
+    }
+
+    async fn advance(&self, no: IntegrationNo, cursor: Seq) -> Result<()> {
+        self.writer.call("move a cursor", move |w| lanes::advance(w, no, cursor)).await
     }
 
     async fn attempts(

@@ -29,7 +29,12 @@ pub(super) fn insert(conn: &Connection, no: IntegrationNo, r: &Rejected) -> Resu
     Ok(())
 }
 
-pub(super) fn list(conn: &Connection, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<RejectedRow>, Cause> {
+pub(super) fn list(
+    conn: &Connection,
+    no: IntegrationNo,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page<RejectedRow>, Cause> {
     let (at, id) = place(after)?;
     if !integrations::exists(conn, no)? {
         return Ok(Page { items: Vec::new(), next: None });
@@ -67,7 +72,8 @@ pub(super) fn retry(work: &mut Work<'_>, no: IntegrationNo, id: u64, now: Time) 
     let Some((stored, last_status, last_error)) = row.optional()? else { return Ok(false) };
     let event = Arc::new(event::read(&stored)?);
     let (seq, key, accepted_at) = (event.seq, event.content.key(), event.accepted_at);
-    let parked = Parked { seq, key, accepted_at, attempts: 0, next_at: now, last_status, last_error, event: Some(event) };
+    let parked =
+        Parked { seq, key, accepted_at, attempts: 0, next_at: now, last_status, last_error, event: Some(event) };
     lanes::park(work.conn, no, &parked)?;
     Ok(true)
 }

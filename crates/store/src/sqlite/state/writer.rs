@@ -8,13 +8,13 @@ use rusqlite::Connection;
 use tillstream_model::{IntegrationNo, Time};
 use tokio::sync::{mpsc, oneshot};
 
-use super::attempts::AttemptWriter;
 use super::SCHEMA;
+use super::attempts::AttemptWriter;
+use crate::sqlite::Options;
 use crate::sqlite::conn::open_writer;
 use crate::sqlite::fault::{self, Failure, FaultPoint};
 use crate::sqlite::pool::{Cause, Pool};
 use crate::sqlite::wal::Wal;
-use crate::sqlite::Options;
 use crate::state::Attempt;
 use crate::{Sealer, StoreError};
 
@@ -120,7 +120,12 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the state to write and starts the thread.
-    pub(super) fn start(file: &Path, options: &Options, sealer: Arc<Sealer>, attempts: AttemptWriter) -> Result<Self, Cause> {
+    pub(super) fn start(
+        file: &Path,
+        options: &Options,
+        sealer: Arc<Sealer>,
+        attempts: AttemptWriter,
+    ) -> Result<Self, Cause> {
         let wal = Wal::new(file, options.on_fatal.clone());
         let checkpoints = Pool::start("state-checkpoint", vec![()])?;
         let conn = open_writer(file, &SCHEMA)?;
