@@ -15,7 +15,7 @@ run:
 
 ## Everything that must hold on every change.
 test: clients
-	$(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=6 $(CARGO) test --locked --workspace
 
 ## What a reviewer would ask for first: formatting, lints, and that the tests build.
 check:
@@ -49,5 +49,5 @@ $(CLIENTS)/node_modules/.done: $(CLIENTS)/package-lock.json
 
 $(CLIENTS)/.venv/.done: $(CLIENTS)/requirements.txt
 	$(PYTHON) -m venv $(CLIENTS)/.venv
-	$(CLIENTS)/.venv/bin/pip install --quiet --disable-pip-version-check -r $(CLIENTS)/requirements.txt
+	$(CLIENTS)/.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(CLIENTS)/requirements.txt
 	touch $@

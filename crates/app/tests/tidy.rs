@@ -97,7 +97,8 @@ fn the_model_does_no_io() {
         assert!(!text.lines().any(|l| l.starts_with(forbidden)), "model depends on {forbidden}");
     }
     let used = files(".rs").into_iter().filter(|(path, _)| path.starts_with("crates/model/src"));
-    let found = used.filter(|(_, text)| ["std::net", "std::fs", "SystemTime", "Instant::now"].iter().any(|w| text.contains(w)));
+    let found =
+        used.filter(|(_, text)| ["std::net", "std::fs", "SystemTime", "Instant::now"].iter().any(|w| text.contains(w)));
     assert_none(found.map(|(path, _)| path).collect(), "no I/O and no clock in model");
 }
 
@@ -105,7 +106,9 @@ fn the_model_does_no_io() {
 fn sql_stands_only_in_store() {
     let words = ["SELECT ", "INSERT INTO", "DELETE FROM", "CREATE TABLE"];
     let found = files(".rs").into_iter().filter(|(path, text)| {
-        let elsewhere = !path.starts_with("crates/store/") && !path.starts_with("bench/src/baseline/") && !path.ends_with("tidy.rs");
+        let elsewhere = !path.starts_with("crates/store/")
+            && !path.starts_with("bench/src/baseline/")
+            && !path.ends_with("tidy.rs");
         elsewhere && words.iter().any(|w| text.contains(w))
     });
     assert_none(found.map(|(path, _)| path).collect(), "SQL outside of store");
@@ -116,7 +119,8 @@ fn only_ingest_appends_and_deliver_never_calls_the_api() {
     let mut found = Vec::new();
     for (path, text) in files(".rs") {
         let code = without_tests(&text);
-        if path.starts_with("crates/hub/src/") && path != "crates/hub/src/ingest.rs" && code.contains(".append(Append") {
+        if path.starts_with("crates/hub/src/") && path != "crates/hub/src/ingest.rs" && code.contains(".append(Append")
+        {
             found.push(format!("{path} appends to the log"));
         }
         if path.starts_with("crates/hub/src/deliver/") && code.contains("crate::api") {
@@ -132,7 +136,9 @@ fn only_ingest_appends_and_deliver_never_calls_the_api() {
 #[test]
 fn only_wire_picks_an_engine() {
     let found = files(".rs").into_iter().filter(|(path, text)| {
-        path.starts_with("crates/app/src/") && !["crates/app/src/wire.rs", "crates/app/src/faults.rs"].contains(&path.as_str()) && text.contains("sqlite::")
+        path.starts_with("crates/app/src/")
+            && !["crates/app/src/wire.rs", "crates/app/src/faults.rs"].contains(&path.as_str())
+            && text.contains("sqlite::")
     });
     assert_none(found.map(|(path, _)| path).collect(), "an engine named outside of wire.rs");
 }
@@ -171,7 +177,12 @@ fn functions_stay_short() {
 
 #[test]
 fn nothing_is_left_unfinished_or_switched_off() {
-    let words = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["#[ig", "nore"].concat(), ["allow(dead", "_code)"].concat()];
+    let words = [
+        ["to", "do!("].concat(),
+        ["unimple", "mented!("].concat(),
+        ["#[ig", "nore"].concat(),
+        ["allow(dead", "_code)"].concat(),
+    ];
     let found = files(".rs").into_iter().filter(|(_, text)| words.iter().any(|w| text.contains(w.as_str())));
     assert_none(found.map(|(path, _)| path).collect(), "unfinished or switched-off code");
 }

@@ -13,6 +13,8 @@ use serde_json::value::RawValue;
 /// Deepest nesting of objects and arrays that is accepted.
 pub const MAX_DEPTH: usize = 64;
 
+/// Characters of a string that are looked at one by one before the rest is searched.
+const SHORT: usize = 24;
 /// Up to this many keys of one object are compared one by one, more are hashed.
 const LINEAR_KEYS: usize = 24;
 
@@ -169,6 +171,14 @@ impl<'a> Scan<'a> {
 /// The index right after the string that starts at `from`.
 pub(crate) fn end_of_string(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from + 1;
+    // Most strings are short: looking at their bytes one by one beats setting up a search.
+    for _ in 0..SHORT {
+        match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
     loop {
         at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
         if bytes[at] == b'"' {

@@ -136,7 +136,7 @@ pub fn member_of<'a>(json: &'a str, name: &str) -> Option<&'a str> {
 
 /// The JSON text without what the paths lead to. None when they lead nowhere.
 pub fn without(json: &str, paths: &[Path]) -> Option<String> {
-    if paths.is_empty() {
+    if !may_lead_somewhere(json, paths) {
         return None;
     }
     let paths: Vec<&[Step]> = paths.iter().map(|p| p.steps.as_slice()).collect();
@@ -154,6 +154,18 @@ fn walk(json: &str, steps: &[Step], visit: &mut impl FnMut(&str) -> bool) -> boo
         Step::Member(name) => member_of(json, name).is_some_and(|value| walk(value, rest, visit)),
         Step::Each => elements(json).any(|value| walk(value, rest, visit)),
     }
+}
+
+/// Whether the text holds the first name of any path at all. A key may be spelled with escapes, so a text that has any
+/// is always looked at closely.
+fn may_lead_somewhere(json: &str, paths: &[Path]) -> bool {
+    let bytes = json.as_bytes();
+    !paths.is_empty()
+        && (memchr::memchr(b'\\', bytes).is_some()
+            || paths.iter().enumerate().any(|(i, p)| {
+                let asked_before = paths[..i].iter().any(|other| other.head() == p.head());
+                !asked_before && memchr::memmem::find(bytes, p.head().as_bytes()).is_some()
+            }))
 }
 
 /// Whether any of the paths leads to a value. Most payloads have none of what is to be removed, and are not copied.
@@ -344,6 +356,13 @@ mod tests {
         assert_eq!(path.head(), "data");
         assert_eq!(path.tail().unwrap(), Path::parse("items[].sku").unwrap());
         assert_eq!(Path::parse("site").unwrap().tail(), None);
+    }
+
+    #[test]
+    fn a_key_spelled_with_escapes_is_removed_too() {
+        let path = Path::parse("card.number").unwrap();
+        let json = r#"{"\u0063ard":{"num\u0062er":1,"x":2}}"#;
+        assert_eq!(without(json, &[path]).as_deref(), Some(r#"{"\u0063ard":{"x":2}}"#));
     }
 
     proptest! {

@@ -7,6 +7,7 @@
 pub mod bell;
 pub mod log;
 pub mod page;
+mod records;
 pub mod seal;
 pub mod sqlite;
 pub mod state;

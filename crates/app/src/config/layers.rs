@@ -192,7 +192,7 @@ mod tests {
     }
 
     fn refusal(toml: &str, environment: &[(&str, &str)]) -> String {
-        read(toml, environment, Written::default()).err().expect("refused").to_string()
+        read(toml, environment, Written::default()).expect_err("refused").to_string()
     }
 
     #[test]

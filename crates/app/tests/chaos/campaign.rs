@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::api::Api;
 use crate::check::{Outcome, Promised};
 use crate::hub::{Hub, Setup};
-use crate::producer::{Accepted, ENTITIES, Producer};
+use crate::producer::{ENTITIES, Producer, Told};
 use crate::receiver::Receiver;
 use crate::sink::{Sink, is_refused_for_good};
 use crate::wait::{SOON, eventually};
@@ -26,6 +27,8 @@ const PRODUCERS: usize = 4;
 const ROUND: (Duration, Duration) = (Duration::from_millis(300), Duration::from_millis(1_500));
 /// How much more the largest file may grow before writing fails.
 const ROOM_BYTES: u64 = 512 * 1024;
+/// Starts in a row that troubles may keep from succeeding.
+const MOST_STARTS: u32 = 20;
 /// Everything must be settled within this once the load has ended.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 /// Attempts that an event has: the most there may be, so that a mood never rejects one.
@@ -33,13 +36,31 @@ const ATTEMPTS: usize = 20;
 /// The receiver of the first is moody, that of the second also refuses some events for good.
 const INTEGRATIONS: [&str; 2] = ["moody", "picky"];
 
-/// How rounds end.
+/// What troubles the hub, and how rounds end.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The process is killed.
     Killed,
     /// Files cannot grow any more: the process must end itself rather than promise what it cannot keep.
     WritingFails,
+    /// Syncs fail now and then, before and after a commit: as above.
+    SyncsFail,
+    /// The disk is full now and then, which is survived; the process is killed.
+    DiskFull,
+}
+
+impl End {
+    fn ends_itself(self) -> bool {
+        matches!(self, End::WritingFails | End::SyncsFail)
+    }
+
+    fn faults(self) -> Option<&'static str> {
+        match self {
+            End::Killed | End::WritingFails => None,
+            End::SyncsFail => Some("log_commit=io:0.01,log_committed=io:0.01,state_commit=io:0.005"),
+            End::DiskFull => Some("log_commit=full:0.3,state_commit=full:0.1"),
+        }
+    }
 }
 
 /// A hub under load, and all that is known about it.
@@ -49,7 +70,7 @@ pub struct Campaign {
     address: watch::Sender<Api>,
     receiver: Receiver,
     sinks: [Arc<Sink>; 2],
-    promised: Accepted,
+    told: Arc<Told>,
     producers: JoinSet<()>,
     stop: CancellationToken,
     ended_by_itself: u32,
@@ -69,11 +90,11 @@ impl Campaign {
             integrate(&api, id, &receiver).await;
         }
         let (address, view) = watch::channel(api);
-        let promised = Accepted::default();
+        let told = Arc::new(Told::default());
         let stop = CancellationToken::new();
         let mut producers = JoinSet::new();
         for number in 0..PRODUCERS {
-            producers.spawn(Producer::new(number, seed, view.clone(), promised.clone()).run(stop.clone()));
+            producers.spawn(Producer::new(number, seed, view.clone(), told.clone()).run(stop.clone()));
         }
         Self {
             dice: StdRng::seed_from_u64(seed),
@@ -81,7 +102,7 @@ impl Campaign {
             address,
             receiver,
             sinks,
-            promised,
+            told,
             producers,
             stop,
             ended_by_itself: 0,
@@ -93,8 +114,8 @@ impl Campaign {
         let started = Instant::now();
         for round in 1..=rounds {
             self.load_until_the_end(end).await;
-            // The first life and the one that drains write as much as they like.
-            self.start_again(end == End::WritingFails && round < rounds).await;
+            // The first life and the one that drains are untroubled.
+            self.start_again((round < rounds).then_some(end)).await;
         }
         self.stop.cancel();
         while let Some(joined) = self.producers.join_next().await {
@@ -103,11 +124,9 @@ impl Campaign {
         self.settle().await;
         let outcomes = self.outcomes().await;
         self.reckon(&outcomes, rounds).await;
-        if end == End::WritingFails {
-            assert!(self.ended_by_itself > 0, "writing failed in no round");
-        }
+        self.assert_troubled(end);
         assert_eq!(self.hub.stop(), Some(0));
-        eprintln!("{rounds} rounds in {:?}, {} ended by themselves", started.elapsed(), self.ended_by_itself);
+        eprintln!("{rounds} rounds in {:?}", started.elapsed());
     }
 
     /// Load for a while, then the end.
@@ -120,17 +139,34 @@ impl Campaign {
         .await;
         match self.hub.ended() {
             None => {}
-            Some(status) if end == End::WritingFails && status.code() == Some(1) => self.ended_by_itself += 1,
+            Some(status) if end.ends_itself() && status.code() == Some(1) => self.ended_by_itself += 1,
             Some(status) => panic!("the hub ended by itself: {status}"),
         }
         self.hub.kill();
     }
 
-    async fn start_again(&mut self, little_room: bool) {
+    /// Troubles that keep it from starting are tried again: each start has other luck.
+    async fn start_again(&mut self, trouble: Option<End>) {
         let room = || largest_file(&self.hub.folder().join("data")) + ROOM_BYTES;
-        self.hub.setup.largest_file_bytes = little_room.then(room);
-        self.hub.restart().await;
-        self.address.send_replace(Api::new(&self.hub.url, Some(&self.hub.key())));
+        self.hub.setup.largest_file_bytes = (trouble == Some(End::WritingFails)).then(room);
+        self.hub.setup.faults = trouble.and_then(End::faults);
+        for _ in 0..MOST_STARTS {
+            if self.hub.restart().await {
+                self.address.send_replace(Api::new(&self.hub.url, Some(&self.hub.key())));
+                return;
+            }
+            assert!(trouble.is_some_and(End::ends_itself), "the hub ended while it started");
+            self.ended_by_itself += 1;
+        }
+        panic!("the hub did not start {MOST_STARTS} times in a row");
+    }
+
+    /// A test of trouble that never came would prove nothing.
+    fn assert_troubled(&self, end: End) {
+        let later = self.told.later.load(Ordering::Relaxed);
+        eprintln!("{} lives ended by themselves, {later} answers said \"later\"", self.ended_by_itself);
+        assert!(!end.ends_itself() || self.ended_by_itself > 0, "nothing failed in any round");
+        assert!(end != End::DiskFull || later > 0, "the disk was never full");
     }
 
     /// Waits until no promised event is missing at any integration.
@@ -186,7 +222,7 @@ impl Campaign {
     }
 
     fn promised(&self) -> Promised {
-        self.promised.lock().expect("no panic").clone()
+        self.told.accepted.lock().expect("no panic").clone()
     }
 }
 

@@ -51,3 +51,59 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn delivery(entity: &str, version: u64) -> Delivery {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("webhook-id", format!("evt_{entity}{version}").parse().unwrap());
+        let body = json!({"data": {"_id": entity, "version": version}}).to_string().into();
+        Delivery { at: Instant::now(), path: "/it".to_owned(), headers, body }
+    }
+
+    /// Fails as the reckoning does when these versions of one entity came, of three that were promised.
+    fn came(versions: &[u64]) {
+        let promised = (1..=3).map(|v| (format!("evt_a{v}"), ("a".to_owned(), v))).collect();
+        let deliveries = versions.iter().map(|v| delivery("a", *v)).collect();
+        let outcome = Outcome { integration: "it", deliveries, accepted: HashMap::new(), rejected: HashSet::new() };
+        outcome.assert_only_promised_and_in_order(&promised);
+    }
+
+    #[test]
+    fn repeating_the_newest_is_no_step_back() {
+        came(&[1, 1, 2, 2, 2, 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "went from 2 to 1")]
+    fn a_step_back_is_found() {
+        came(&[1, 2, 1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "went from 1 to 3")]
+    fn a_gap_is_found() {
+        came(&[1, 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "not promised")]
+    fn what_nobody_was_promised_is_found() {
+        came(&[1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_missing_and_what_came_twice_is_counted() {
+        let promised = (1..=3).map(|v| (format!("evt_a{v}"), ("a".to_owned(), v))).collect();
+        let accepted = HashMap::from([("evt_a1".to_owned(), 3)]);
+        let rejected = HashSet::from(["evt_a2".to_owned()]);
+        let outcome = Outcome { integration: "it", deliveries: Vec::new(), accepted, rejected };
+        assert_eq!((outcome.missing(&promised), outcome.duplicates()), (vec!["evt_a3".to_owned()], 2));
+    }
+}

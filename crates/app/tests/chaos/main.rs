@@ -20,8 +20,8 @@ use campaign::{Campaign, End};
 
 /// Rounds when nobody asks for another number.
 const DEFAULT_ROUNDS: u32 = 10;
-/// Rounds in which writing fails: each ends at about the same place, so few are enough.
-const FAILING_DISK_ROUNDS: u32 = 4;
+/// Rounds with another trouble than being killed.
+const TROUBLED_ROUNDS: u32 = 4;
 
 fn number<T: std::str::FromStr>(variable: &str) -> Option<T> {
     let text = std::env::var(variable).ok()?;
@@ -40,5 +40,15 @@ async fn nothing_accepted_is_lost_and_no_entity_goes_backwards_when_the_hub_is_k
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_accepted_is_lost_when_writing_fails_and_the_hub_ends_itself() {
-    Campaign::start(seed()).await.run(FAILING_DISK_ROUNDS, End::WritingFails).await;
+    Campaign::start(seed()).await.run(TROUBLED_ROUNDS, End::WritingFails).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_accepted_is_lost_when_syncs_fail_and_the_hub_ends_itself() {
+    Campaign::start(seed()).await.run(TROUBLED_ROUNDS, End::SyncsFail).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_survived_and_nothing_accepted_is_lost() {
+    Campaign::start(seed()).await.run(TROUBLED_ROUNDS, End::DiskFull).await;
 }

@@ -1,6 +1,7 @@
 //! Producers that post events with ids of their own and repeat them until they are answered.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,8 +27,14 @@ const ONE_IN_REFUSED: u32 = 10;
 /// The entity of events that must be refused.
 pub const REFUSED_ENTITY: &str = "refused";
 
-/// What all producers were told: event ids with their entity and version.
-pub type Accepted = Arc<Mutex<HashMap<String, (String, u64)>>>;
+/// What all producers were told.
+#[derive(Default)]
+pub struct Told {
+    /// Events that are kept: id, entity and version.
+    pub accepted: Mutex<HashMap<String, (String, u64)>>,
+    /// How often they were asked to come again later.
+    pub later: AtomicU32,
+}
 
 /// One producer.
 pub struct Producer {
@@ -35,14 +42,14 @@ pub struct Producer {
     dice: StdRng,
     versions: [u64; ENTITIES],
     hub: watch::Receiver<Api>,
-    accepted: Accepted,
+    told: Arc<Told>,
 }
 
 impl Producer {
     /// A producer whose dice follow the seed, with a view on where the hub is.
-    pub fn new(number: usize, seed: u64, hub: watch::Receiver<Api>, accepted: Accepted) -> Self {
+    pub fn new(number: usize, seed: u64, hub: watch::Receiver<Api>, told: Arc<Told>) -> Self {
         let dice = StdRng::seed_from_u64(seed.wrapping_add(number as u64));
-        Self { number, dice, versions: [0; ENTITIES], hub, accepted }
+        Self { number, dice, versions: [0; ENTITIES], hub, told }
     }
 
     /// Posts until it is told to stop; the last request is still repeated until it is answered.
@@ -80,6 +87,7 @@ impl Producer {
             match api.try_post("/v1/events", body).await {
                 Ok(answer) if [429, 503].contains(&answer.status) => {
                     assert!(answer.headers.contains_key("retry-after"), "{} without Retry-After", answer.status);
+                    self.told.later.fetch_add(1, Ordering::Relaxed);
                 }
                 Ok(answer) => return answer,
                 Err(_) => {}
@@ -91,7 +99,7 @@ impl Producer {
     fn note(&self, events: &[Value], answer: &Answer) {
         assert!([202, 207].contains(&answer.status), "{}: {}", answer.status, answer.text());
         let answer = answer.json();
-        let mut accepted = self.accepted.lock().expect("no panic");
+        let mut accepted = self.told.accepted.lock().expect("no panic");
         for row in answer["accepted"].as_array().expect("accepted") {
             let event = &events[usize::try_from(row["index"].as_u64().expect("an index")).expect("small")];
             assert!(!is_refused(event), "accepted although it had to be refused: {event}");

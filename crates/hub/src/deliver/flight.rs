@@ -85,7 +85,8 @@ fn made(event: Arc<Event>, sending: &Sending<Arc<Event>>, exchange: Exchange, at
         name_hash: name_hash(&event.content.name),
         failure: exchange.failure.map(shortened),
     };
-    let ended = Ended { verdict: exchange.verdict, status: exchange.status, detail: exchange.detail };
+    let Exchange { verdict, status, detail, switch_off, .. } = exchange;
+    let ended = Ended { verdict, status, detail, switch_off };
     Made { event, ended, row }
 }
 

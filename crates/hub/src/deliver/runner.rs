@@ -18,10 +18,10 @@ use tokio::time::Instant;
 
 use super::budget::Slot;
 use super::commit::{self, commit, log_entry, waiting};
+use super::context::{Context, Exit};
 use super::flight::{Flight, Launcher, Made, fly};
 use super::handle::{Command, Handle, LaneStatus};
 use super::routes::{Company, Waking};
-use super::{Context, Exit};
 
 /// Outcomes are committed when there are so many …
 const COMMIT_OUTCOMES: usize = 1_000;
@@ -68,7 +68,9 @@ pub(super) struct Runner {
     idle_since: Option<Instant>,
     held: Option<oneshot::Receiver<()>>,
     expire_to: Option<(Seq, oneshot::Sender<()>)>,
+    /// The cursor of the last commit that was started, and of the last one that is durable.
     saved_cursor: Seq,
+    durable_cursor: Seq,
 }
 
 /// Why the loop ends.
@@ -132,6 +134,7 @@ impl Runner {
             held: None,
             expire_to: None,
             saved_cursor: state.cursor,
+            durable_cursor: state.cursor,
         })
     }
 
@@ -291,7 +294,7 @@ impl Runner {
     }
 
     fn start_commit(&mut self) {
-        self.lane.stop_if_dark(self.now());
+        self.lane.look(self.now());
         if !self.lane.has_outcomes() && self.rows.is_empty() {
             self.outcomes_since = None;
             return;
@@ -327,10 +330,16 @@ impl Runner {
         }
     }
 
+    /// How far the lane has come as far as others may know: what is not durable yet does not count.
+    fn committed_cursor(&self) -> Seq {
+        let all = self.committing.is_none() && !self.lane.has_outcomes();
+        if all { self.lane.progress().cursor() } else { self.durable_cursor }
+    }
+
     fn say(&self) {
         let now = self.now();
         self.handle.say(LaneStatus {
-            cursor: self.lane.progress().cursor(),
+            cursor: self.committed_cursor(),
             in_flight: self.lane.in_flight(),
             window: self.lane.window(now),
             parked: self.lane.parked(),
@@ -408,6 +417,7 @@ impl Runner {
             return Turn::Over(Exit::Failed(format!("outcomes could not be saved: {e}")));
         }
         self.lane.committed(released);
+        self.durable_cursor = self.saved_cursor;
         if self.lane.is_stopped() && self.flying.is_empty() && !self.lane.has_outcomes() {
             return Turn::Over(Exit::Stopped);
         }

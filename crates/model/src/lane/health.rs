@@ -160,12 +160,22 @@ impl Health {
         if self.failed_keys.len() < OPEN_AFTER_KEYS && !self.failed_keys.contains(&key) {
             self.failed_keys.push(key);
         }
-        let dark = self.suspicious() && now.since(self.quiet_since) >= OPEN_AFTER;
-        if dark || self.no_connection >= OPEN_AFTER_NO_CONNECTION {
-            self.close(Cause::Circuit, now)
-        } else {
-            Change::None
+        let refused = self.no_connection >= OPEN_AFTER_NO_CONNECTION;
+        if refused { self.close(Cause::Circuit, now) } else { self.look(now) }
+    }
+
+    /// Looks whether nothing has succeeded for too long although nothing new failed either.
+    pub fn look(&mut self, now: Time) -> Change {
+        match self.dark_at() {
+            Some(at) if at <= now => self.close(Cause::Circuit, now),
+            _ => Change::None,
         }
+    }
+
+    /// When the circuit opens unless something succeeds before; None when not so much has failed.
+    pub fn dark_at(&self) -> Option<Time> {
+        let suspicious = self.mode == Mode::Flowing && self.suspicious();
+        suspicious.then(|| self.quiet_since + OPEN_AFTER)
     }
 
     /// A person says that the brake is to be let go: what is refused is to be rejected.
@@ -239,6 +249,18 @@ mod tests {
         }
         assert!(h.suspicious());
         assert_eq!(h.failed(0, false, at(5_000)), Change::Closed(Cause::Circuit));
+    }
+
+    #[test]
+    fn the_circuit_opens_by_time_when_nothing_more_is_tried() {
+        let mut h = Health::new(at(0));
+        assert_eq!(h.dark_at(), None);
+        for n in 0..10 {
+            h.failed(n, false, at(1_000));
+        }
+        assert_eq!((h.dark_at(), h.look(at(4_999))), (Some(at(5_000)), Change::None));
+        assert_eq!(h.look(at(5_000)), Change::Closed(Cause::Circuit));
+        assert_eq!((h.dark_at(), h.look(at(9_000))), (None, Change::None));
     }
 
     #[test]

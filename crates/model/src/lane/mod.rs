@@ -57,6 +57,8 @@ pub struct Ended {
     pub status: Option<u16>,
     /// In words, for the lists.
     pub detail: String,
+    /// The receiver asks to be sent no more.
+    pub switch_off: bool,
 }
 
 /// Why an event was given up.
@@ -347,10 +349,18 @@ impl<T> Lane<T> {
         }
         let at = match self.health.mode() {
             Mode::Probing { .. } => self.health.next_probe().filter(|_| !self.queues.is_empty())?,
-            Mode::Flowing if self.slots.len() >= self.window(now) => return self.ramp(now),
-            Mode::Flowing if self.queues.has_ready() => self.rate.wait(now).unwrap_or(now),
-            Mode::Flowing => self.queues.next_due()?.max(self.rate.wait(now).unwrap_or(now)),
+            Mode::Flowing => return earliest(self.health.dark_at(), self.next_turn(now)),
         };
+        Some(at.max(self.paused_until.unwrap_or(at)))
+    }
+
+    /// When an attempt may start, while attempts flow.
+    fn next_turn(&mut self, now: Time) -> Option<Time> {
+        if self.slots.len() >= self.window(now) {
+            return self.ramp(now);
+        }
+        let at = if self.queues.has_ready() { now } else { self.queues.next_due()? };
+        let at = at.max(self.rate.wait(now).unwrap_or(now));
         Some(at.max(self.paused_until.unwrap_or(at)))
     }
 
@@ -359,6 +369,10 @@ impl<T> Lane<T> {
         let Some(slot) = self.slots.remove(&seq) else { return };
         if slot.probe {
             self.health.probe_ended();
+        }
+        if ended.switch_off {
+            self.pending.stop = Some("the receiver asked for it with webhook-delivery: disable".to_owned());
+            self.stopping = true;
         }
         match ended.verdict {
             Verdict::Delivered => self.delivered(seq, slot, now),
@@ -436,7 +450,7 @@ impl<T> Lane<T> {
 
     /// What to commit now. Afterwards [`Lane::committed`] is owed.
     pub fn take_outcomes(&mut self, now: Time) -> Outcomes<T> {
-        self.stop_if_dark(now);
+        self.look(now);
         let p = std::mem::take(&mut self.pending);
         self.stopping |= p.stop.is_some();
         Outcomes {
@@ -459,9 +473,15 @@ impl<T> Lane<T> {
         }
     }
 
-    /// Whether a circuit has been open for so long that the integration is to stop; checked with each commit and by
-    /// the owner's timer.
-    pub fn stop_if_dark(&mut self, now: Time) {
+    /// What is due by time alone: a circuit that opens because nothing succeeded, an integration that stops because its
+    /// circuit has been open for too long.
+    pub fn look(&mut self, now: Time) {
+        let change = self.health.look(now);
+        self.note(change, "many failed and nothing has succeeded since", now);
+        self.stop_if_dark(now);
+    }
+
+    fn stop_if_dark(&mut self, now: Time) {
         if let Mode::Probing { cause: Cause::Circuit, since, .. } = self.health.mode()
             && self.rules.on_exhausted == OnExhausted::Stop
             && now.since(since) >= health::STOP_AFTER_OPEN
@@ -630,6 +650,10 @@ impl<T> Lane<T> {
         };
         self.pending.notices.push(notice);
     }
+}
+
+fn earliest(a: Option<Time>, b: Option<Time>) -> Option<Time> {
+    a.into_iter().chain(b).min()
 }
 
 impl<T> Outcomes<T> {

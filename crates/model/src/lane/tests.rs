@@ -34,7 +34,7 @@ fn ended(verdict: Verdict) -> Ended {
         Verdict::Gone => Some(410),
         Verdict::Retry { .. } => Some(500),
     };
-    Ended { verdict, status, detail: "as the test says".into() }
+    Ended { verdict, status, detail: "as the test says".into(), switch_off: false }
 }
 
 /// A lane with everything around it: a log of (key) by position, and what was committed.
@@ -298,6 +298,33 @@ fn a_released_brake_rejects_on() {
     (0..4).for_each(|_| w.turn(Verdict::Reject));
     assert!(w.saved.given_up.len() > before);
     assert!(w.saved.notices.contains(&Notice::BrakeReleased));
+}
+
+#[test]
+fn an_outage_is_noticed_by_time_when_every_event_waits_for_a_late_retry() {
+    let mut w = World::new(rules(vec![0, 3_600]), (0..12).map(Some).collect());
+    (0..6).for_each(|_| w.turn(retry()));
+    assert_eq!(w.lane.mode(), Mode::Flowing);
+    let due = w.lane.wake_at(w.now);
+    assert_eq!(due, Some(at(5_000)));
+    w.advance(5);
+    w.lane.look(w.now);
+    assert!(matches!(w.lane.mode(), Mode::Probing { cause: Cause::Circuit, .. }));
+    w.commit();
+    assert!(w.saved.notices.iter().any(|n| matches!(n, Notice::CircuitOpened(_))));
+}
+
+#[test]
+fn a_receiver_that_switches_itself_off_stops_the_integration_and_keeps_what_it_took() {
+    let mut w = World::new(rules(vec![0]), vec![Some(1), Some(2)]);
+    w.offer_all();
+    w.send_all();
+    w.out.remove(&1);
+    w.received.push(1);
+    w.lane.answered(1, 1, Ended { switch_off: true, ..ended(Verdict::Delivered) }, w.now, 0.5);
+    w.commit();
+    assert!(w.saved.stop.as_ref().is_some_and(|s| s.contains("disable")));
+    assert_eq!((w.saved.delivered, w.send_all()), (1, 0));
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Method;
 use tempfile::TempDir;
 
 use super::api::Api;
@@ -26,6 +28,8 @@ pub struct Setup {
     pub allow_networks: Option<&'static str>,
     /// Files may grow to this size, in bytes; writing beyond it fails as it does on a failing disk.
     pub largest_file_bytes: Option<u64>,
+    /// Failures to put into the durable path, as `TILLSTREAM_FAULTS` has them.
+    pub faults: Option<&'static str>,
 }
 
 /// A running hub. Its folder goes away with it, unless the test fails.
@@ -41,7 +45,7 @@ pub struct Hub {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { allow_networks: Some("127.0.0.0/8"), largest_file_bytes: None }
+        Self { allow_networks: Some("127.0.0.0/8"), largest_file_bytes: None, faults: None }
     }
 }
 
@@ -51,15 +55,16 @@ impl Hub {
         let folder = tempfile::Builder::new().prefix("tillstream-test-").tempdir().expect("a folder");
         let child = spawn(&setup, folder.path(), 0);
         let mut hub = Self { url: String::new(), setup, folder: Some(folder), child, starts: 0 };
-        hub.wait_until_ready().await;
+        assert!(hub.becomes_ready().await, "the hub ended while it started:\n{}", log_tail(hub.folder()));
         hub
     }
 
-    /// Starts it again on the same data; it must have ended.
-    pub async fn restart(&mut self) {
+    /// Starts it again on the same data; it must have ended. False: it ended again before it was ready.
+    #[must_use]
+    pub async fn restart(&mut self) -> bool {
         self.starts += 1;
         self.child = spawn(&self.setup, self.folder(), self.starts);
-        self.wait_until_ready().await;
+        self.becomes_ready().await
     }
 
     /// Ends it without asking, as a crash does.
@@ -91,20 +96,17 @@ impl Hub {
         self.folder.as_ref().expect("kept until the end").path()
     }
 
-    async fn wait_until_ready(&mut self) {
+    async fn becomes_ready(&mut self) -> bool {
         let told = stdout_file(self.folder(), self.starts);
-        let url = eventually("the hub says where it is", START_DEADLINE, async || {
-            assert!(self.ended().is_none(), "the hub ended while it started:\n{}", log_tail(self.folder()));
-            url_in(&std::fs::read_to_string(&told).unwrap_or_default())
+        eventually("the hub is ready, or it ended", START_DEADLINE, async || {
+            if self.ended().is_some() {
+                return Some(false);
+            }
+            self.url = url_in(&std::fs::read_to_string(&told).unwrap_or_default())?;
+            let answer = Api::new(&self.url, None).send(Method::GET, "/readyz", &[], Bytes::new()).await;
+            answer.is_ok_and(|a| a.status == 200).then_some(true)
         })
-        .await;
-        let api = Api::new(&url, None);
-        eventually("the hub is ready", START_DEADLINE, async || {
-            let answer = api.send(http::Method::GET, "/readyz", &[], Default::default()).await;
-            answer.ok().filter(|a| a.status == 200)
-        })
-        .await;
-        self.url = url;
+        .await
     }
 }
 
@@ -147,6 +149,9 @@ fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
     command.args(["serve", "--data", "data", "--listen", "127.0.0.1:0"]);
     if let Some(networks) = setup.allow_networks {
         command.args(["--allow-networks", networks]);
+    }
+    if let Some(faults) = setup.faults {
+        command.env("TILLSTREAM_FAULTS", faults);
     }
     command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts")
 }

@@ -75,7 +75,7 @@ impl Stage {
 
     /// Starts the hub again after it has ended.
     pub async fn restart(&mut self) {
-        self.hub.restart().await;
+        assert!(self.hub.restart().await, "the hub ended while it started");
         self.api = Api::new(&self.hub.url, Some(&self.hub.key()));
     }
 }

@@ -136,7 +136,10 @@ impl Log for SqliteLog {
             return Ok(Vec::new());
         }
         let answer = queue.push(append)?;
-        answer.await.unwrap_or_else(|_| Err(AppendError::Unavailable("the writer has stopped".into())))
+        match answer.await {
+            Ok(reply) => reply.own,
+            Err(_) => Err(AppendError::Unavailable("the writer has stopped".into())),
+        }
     }
 
     async fn read(&self, company: CompanyNo, after: Seq, limit: ReadLimit) -> Result<Vec<Arc<Event>>> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tillstream_model::Time;
@@ -10,7 +11,7 @@ use tillstream_model::time::DAY_MS;
 use super::directory::Summary;
 use super::group::Group;
 use super::idempotency::Ids;
-use super::queue::{Job, Waiting};
+use super::queue::{self, Job, Waiting};
 use super::read::Reader;
 use super::segments::{Catalog, SCHEMA, SegmentId};
 use super::tail::Tail;
@@ -60,10 +61,11 @@ impl Writer {
     pub(super) fn run(mut self, mut waiting: Waiting) -> Vec<Job> {
         while let Some(group) = waiting.group() {
             let bytes = group.iter().map(|j| j.bytes).sum();
+            let started = Instant::now();
             if let Err(unanswered) = self.write_group(group) {
                 return unanswered;
             }
-            waiting.done(bytes);
+            waiting.done(bytes, started.elapsed());
         }
         Vec::new()
     }
@@ -140,10 +142,7 @@ impl Writer {
         let companies: Vec<_> = jobs.iter().map(|j| j.company).collect();
         let (events, answers) = group.finish();
         self.shared.tail.publish(events);
-        for (job, answer) in jobs.into_iter().zip(answers) {
-            // Nobody waits any more when the caller was cancelled; the events stay.
-            let _ = job.reply.send(Ok(answer));
-        }
+        queue::tell(jobs.into_iter().zip(answers).map(|(job, answer)| (job.reply, Ok(answer))).collect());
         for company in companies {
             self.shared.bell.ring(company);
         }
@@ -229,9 +228,7 @@ impl Writer {
 }
 
 fn refuse(jobs: Vec<Job>, error: impl Fn() -> AppendError) {
-    for job in jobs {
-        let _ = job.reply.send(Err(error()));
-    }
+    queue::tell(jobs.into_iter().map(|job| (job.reply, Err(error()))).collect());
 }
 
 fn sorted(tried: &str, cause: Cause) -> Failure {

@@ -1,0 +1,255 @@
+//! What all lanes share: the router that wakes them, and how their tasks start, fail and end.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tillstream_model::integration::Status;
+use tillstream_model::{CompanyNo, IntegrationNo};
+use tillstream_outbound::{Client, Pool, PoolKey};
+use tillstream_store::state::{Integration, LaneHead};
+use tillstream_store::{Clock, ReadLimit, StoreError, Stores};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::budget::Budget;
+use super::handle::{Command, Handle};
+use super::http::request::Template;
+use super::routes::{Company, Routes, Waking};
+use super::runner::Runner;
+use crate::observe::Meters;
+
+/// What the router reads at once.
+const ROUTE: ReadLimit = ReadLimit { events: 1_000, bytes: 4 << 20 };
+/// Pause before a lane that ended or fell asleep is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(20);
+/// Pause before a failed lane starts again from what is saved.
+const RESTART_AFTER: Duration = Duration::from_secs(1);
+
+/// What all lanes share.
+pub(super) struct Context {
+    pub(super) stores: Stores,
+    pub(super) outbound: Client,
+    pub(super) clock: Clock,
+    pub(super) meters: Meters,
+    pub(super) budget: Arc<Budget>,
+    pub(super) routes: Routes,
+    pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,
+    pub(super) tasks: TaskTracker,
+    pub(super) ending: CancellationToken,
+    /// Changes of one integration are taken up one after the other.
+    pub(super) changing: tokio::sync::Mutex<()>,
+}
+
+/// Why a lane's task ended.
+pub(super) enum Exit {
+    /// Nothing to do; it is woken by an event.
+    Asleep,
+    /// It stopped its integration itself.
+    Stopped,
+    /// It was told to.
+    Ended,
+    /// It could not go on and starts again from what is saved.
+    Failed(String),
+}
+
+impl Context {
+    pub(super) async fn add(self: &Arc<Self>, head: LaneHead) -> Result<(), StoreError> {
+        let integration = head.integration;
+        let routes = self.routes.company(integration.company);
+        let last = self.stores.log.head(integration.company).await?;
+        routes.start_at(last);
+        if head.cursor >= last && !head.unfinished {
+            routes.add_asleep(integration.no, integration.settings.clone(), head.cursor);
+        } else {
+            let waking = routes.add_reading(integration.no, integration.settings.clone());
+            self.spawn(routes, integration.company, waking);
+        }
+        Ok(())
+    }
+
+    /// Shows new events to the lanes whenever the bell rings.
+    pub(super) async fn route(self: Arc<Self>) {
+        let bell = self.stores.log.bell();
+        loop {
+            let rung = tokio::select! {
+                () = self.ending.cancelled() => return,
+                rung = bell.wait() => rung,
+            };
+            for company in rung {
+                self.route_company(company).await;
+            }
+        }
+    }
+
+    pub(super) async fn route_company(self: &Arc<Self>, company: CompanyNo) {
+        let routes = self.routes.company(company);
+        loop {
+            match self.stores.log.read(company, routes.routed(), ROUTE).await {
+                Ok(events) if events.is_empty() => return,
+                Ok(events) => {
+                    for waking in routes.route(&events) {
+                        self.spawn(routes.clone(), company, waking);
+                    }
+                }
+                Err(e) => {
+                    tracing::warn!(company = company.0, error = %e, "new events could not be read; trying again");
+                    tokio::time::sleep(RESTART_AFTER).await;
+                    self.stores.log.bell().ring(company);
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) async fn take_up(self: &Arc<Self>, integration: Integration) -> Result<(), StoreError> {
+        let (company, no) = (integration.company, integration.no);
+        let routes = self.routes.company(company);
+        if !routes.update(no, integration.settings.clone()) {
+            if routes.routed() == 0 {
+                routes.start_at(self.stores.log.head(company).await?);
+            }
+            let waking = routes.add_reading(no, integration.settings.clone());
+            self.spawn(routes, company, waking);
+            return Ok(());
+        }
+        self.tell(&routes, company, no, Command::Reload).await;
+        Ok(())
+    }
+
+    /// Has a lane do something and waits until it did. One that slept starts with what is saved, which will do. False:
+    /// it does not run.
+    pub(super) async fn tell(
+        self: &Arc<Self>,
+        routes: &Arc<Company>,
+        company: CompanyNo,
+        no: IntegrationNo,
+        command: impl Fn(oneshot::Sender<()>) -> Command,
+    ) -> bool {
+        while !self.ending.is_cancelled() {
+            match routes.awake(no) {
+                None => return false,
+                Some(Err(waking)) => {
+                    self.spawn(routes.clone(), company, waking);
+                    return true;
+                }
+                Some(Ok(handle)) => {
+                    let (done, ack) = oneshot::channel();
+                    if handle.tell(command(done)).await && ack.await.is_ok() {
+                        return true;
+                    }
+                }
+            }
+            // It ended or fell asleep meanwhile; ask again for where it stands now.
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        false
+    }
+
+    pub(super) async fn end(&self, company: CompanyNo, no: IntegrationNo, at_once: bool) {
+        if let Some(handle) = self.routes.company(company).remove(no) {
+            let (done, ended) = oneshot::channel();
+            if handle.tell(Command::End { at_once, done }).await {
+                let _ = ended.await;
+            }
+        }
+    }
+
+    /// Runs a lane until it sleeps or ends; one that fails starts again from what is saved.
+    pub(super) fn spawn(self: &Arc<Self>, routes: Arc<Company>, company: CompanyNo, waking: Waking) {
+        let context = self.clone();
+        self.tasks.spawn(context.run_lane(routes, company, waking));
+    }
+
+    pub(super) async fn run_lane(self: Arc<Self>, routes: Arc<Company>, company: CompanyNo, first: Waking) {
+        let mut waking = Some(first);
+        while let Some(lane) = waking.take() {
+            let (no, id, handle) = (lane.no, lane.settings.id.clone(), lane.handle.clone());
+            match self.clone().run_once(&routes, company, &id, lane).await {
+                Ok(Exit::Asleep | Exit::Ended) => return,
+                Ok(Exit::Stopped) => return routes.remove_if(no, &handle),
+                Ok(Exit::Failed(e)) => {
+                    tracing::error!(integration = id, error = e, "a lane starts again from what is saved")
+                }
+                Err(e) => tracing::error!(integration = id, error = %e, "a lane could not start; trying again"),
+            }
+            waking = self.restart(&routes, company, no, &id, &handle).await;
+        }
+    }
+
+    /// Waits until a failed lane may start again; None when it is not to.
+    pub(super) async fn restart(
+        &self,
+        routes: &Arc<Company>,
+        company: CompanyNo,
+        no: IntegrationNo,
+        id: &str,
+        handle: &Arc<Handle>,
+    ) -> Option<Waking> {
+        loop {
+            tokio::select! {
+                () = self.ending.cancelled() => return None,
+                () = tokio::time::sleep(RESTART_AFTER) => {}
+            }
+            match self.stores.state.integration(company, id).await {
+                Ok(Some(i)) if i.no == no && i.status == Status::Running => {
+                    return Some(routes.add_reading(no, i.settings.clone()));
+                }
+                Ok(_) => {
+                    routes.remove_if(no, handle);
+                    return None;
+                }
+                Err(e) => tracing::error!(integration = id, error = %e, "a lane can't start again yet"),
+            }
+        }
+    }
+
+    pub(super) async fn run_once(
+        self: Arc<Self>,
+        routes: &Arc<Company>,
+        company: CompanyNo,
+        id: &str,
+        waking: Waking,
+    ) -> Result<Exit, StoreError> {
+        let Some(inbox) = waking.handle.inbox() else { return Ok(Exit::Ended) };
+        let saved = self.stores.state.integration(company, id).await?;
+        match saved.filter(|i| i.no == waking.no && i.status == Status::Running) {
+            Some(integration) => {
+                let runner = Runner::load(self.clone(), routes.clone(), integration, waking, inbox).await?;
+                Ok(runner.run().await)
+            }
+            None => Ok(Exit::Stopped),
+        }
+    }
+
+    pub(super) fn pool(&self, company: CompanyNo) -> Pool {
+        self.outbound.pool(PoolKey { company: company.0, identity: 0 })
+    }
+
+    pub(super) async fn template(&self, integration: &Integration) -> Result<Arc<Template>, StoreError> {
+        let company = self.name(integration.company).await?;
+        Template::new(integration.settings.clone(), &company).map(Arc::new).map_err(|e| StoreError {
+            tried: format!("prepare requests of integration {}", integration.settings.id),
+            cause: e.to_string(),
+        })
+    }
+
+    /// The company's external id.
+    pub(super) async fn name(&self, company: CompanyNo) -> Result<Arc<str>, StoreError> {
+        if let Some(name) = self.names().get(&company) {
+            return Ok(name.clone());
+        }
+        let fresh = self.stores.state.companies().await?.into_iter().map(|c| (c.no, c.external_id.into()));
+        let mut names = self.names();
+        names.extend(fresh);
+        names.get(&company).cloned().ok_or_else(|| StoreError {
+            tried: format!("find company {}", company.0),
+            cause: "there is no such company".into(),
+        })
+    }
+
+    pub(super) fn names(&self) -> std::sync::MutexGuard<'_, HashMap<CompanyNo, Arc<str>>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
