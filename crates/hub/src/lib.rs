@@ -133,6 +133,12 @@ impl Hub {
         api::router(self.clone())
     }
 
+    /// One round of what the hub does by the clock: saves cursors, removes what is old, drops segments whose retention
+    /// has passed. It runs by itself every half minute.
+    pub async fn upkeep(&self) {
+        upkeep::round(self).await;
+    }
+
     /// Ends upkeep and lanes: what is in flight is finished within a lane's patience and committed.
     pub async fn shutdown(&self) {
         self.0.ending.cancel();

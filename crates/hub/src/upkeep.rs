@@ -16,7 +16,7 @@ const EXPIRE_PATIENCE: Duration = Duration::from_secs(60);
 /// Runs until the hub ends.
 pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
     let mut metrics = tokio::time::interval(METRICS_EVERY);
-    let mut round = tokio::time::interval(ROUND_EVERY);
+    let mut rounds = tokio::time::interval(ROUND_EVERY);
     loop {
         tokio::select! {
             () = ending.cancelled() => return,
@@ -24,12 +24,12 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
                 hub.deliver().gauge();
                 hub.metrics().upkeep();
             }
-            _ = round.tick() => one_round(&hub).await,
+            _ = rounds.tick() => round(&hub).await,
         }
     }
 }
 
-async fn one_round(hub: &Hub) {
+pub(crate) async fn round(hub: &Hub) {
     hub.access().flush_used(hub.now()).await;
     hub.deliver().save_sleeping_cursors().await;
     if let Err(e) = hub.state().sweep(hub.now()).await {

@@ -26,8 +26,9 @@ pub const ADDRESS_TIMEOUT: Duration = Duration::from_secs(4);
 /// Default of [`Options::idle_timeout`]: just below the minute after which common receivers close, so that they seldom
 /// close a connection that is being used again.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(55);
-/// Default of [`Options::max_idle_per_origin`].
-pub const MAX_IDLE_PER_ORIGIN: usize = 128;
+/// Default of [`Options::max_idle_per_origin`]: enough for many integrations of a company at one receiver. With fewer,
+/// bursts close and open connections all the time, which costs more than an exchange.
+pub const MAX_IDLE_PER_ORIGIN: usize = 1_024;
 /// Default of [`Options::max_pools`].
 pub const MAX_POOLS: usize = 4_096;
 /// An HTTP/1.1 head that is not complete after this many bytes is a protocol failure.

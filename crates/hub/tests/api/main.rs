@@ -5,4 +5,5 @@ mod deliveries;
 mod document;
 mod events;
 mod integrations;
+mod retention;
 mod support;

@@ -1,11 +1,11 @@
 //! Appends on their way to the writer.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tillstream_model::{CompanyNo, Content};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::idempotency::Caller;
 use crate::{Append, AppendError, Appended, Retention};
@@ -72,94 +72,121 @@ impl NewEvent {
     }
 }
 
-/// The way in. Closed when it is dropped.
-pub(super) struct Queue {
-    jobs: mpsc::Sender<Job>,
-    waiting_bytes: Arc<AtomicUsize>,
-    most_bytes: usize,
-}
-
-/// The way out, for the writer.
-pub(super) struct Waiting {
-    jobs: mpsc::Receiver<Job>,
-    waiting_bytes: Arc<AtomicUsize>,
-    /// How many appends the last group had: their callers are about to ask again.
-    last: usize,
-    /// How long a group that is smaller than the last one waits for them.
-    patience: Duration,
-}
-
 /// A group waits for stragglers at most this part of the time that a commit takes …
 const PATIENCE_PART: u32 = 2;
 /// … and never longer than this.
 const MAX_PATIENCE: Duration = Duration::from_millis(1);
 
+/// The way in. Closed when it is dropped.
+pub(super) struct Queue {
+    shared: Arc<Shared>,
+    most_bytes: usize,
+}
+
+/// The way out, for the writer. Closed when it is dropped.
+pub(super) struct Waiting {
+    shared: Arc<Shared>,
+    /// How many appends the last group had.
+    last: usize,
+    /// Until when, and up to how many, a group waits for the callers that were just answered.
+    stragglers: Option<(Instant, usize)>,
+}
+
+#[derive(Default)]
+struct Shared {
+    line: Mutex<Line>,
+    enough: Condvar,
+}
+
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    /// Bytes that wait or are being written.
+    bytes: usize,
+    closed: bool,
+    /// The writer sleeps until so many appends wait; 0 while it is awake.
+    wanted: usize,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.enough.notify_all();
+    }
+}
+
 /// A queue of at most this many bytes. A single append over the limit is taken when nothing else waits.
 pub(super) fn queue(most_bytes: usize) -> (Queue, Waiting) {
-    let (sender, receiver) = mpsc::channel(QUEUED_APPENDS);
-    let waiting_bytes = Arc::new(AtomicUsize::new(0));
-    let queue = Queue { jobs: sender, waiting_bytes: waiting_bytes.clone(), most_bytes };
-    (queue, Waiting { jobs: receiver, waiting_bytes, last: 0, patience: Duration::ZERO })
+    let shared = Arc::new(Shared::default());
+    (Queue { shared: shared.clone(), most_bytes }, Waiting { shared, last: 0, stragglers: None })
 }
 
 impl Queue {
     /// Puts an append in and gives where its answer will come, or refuses it at once.
     pub(super) fn push(&self, append: Append) -> Result<oneshot::Receiver<Reply>, AppendError> {
-        let bytes = append.events.iter().map(Content::size).sum();
-        let before = self.waiting_bytes.fetch_add(bytes, Ordering::AcqRel);
-        if before > 0 && before + bytes > self.most_bytes {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
-            return Err(self.behind());
-        }
         let Append { company, retention, events } = append;
+        let bytes = events.iter().map(Content::size).sum();
         let events = events.into_iter().map(|content| NewEvent::new(company, content)).collect();
         let (reply, answer) = oneshot::channel();
-        self.jobs.try_send(Job { company, retention, events, bytes, reply }).map_err(|e| {
-            self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
-            match e {
-                mpsc::error::TrySendError::Full(_) => self.behind(),
-                mpsc::error::TrySendError::Closed(_) => AppendError::Unavailable("the writer has stopped".into()),
-            }
-        })?;
+        let mut line = self.shared.lock();
+        self.takes(&line, bytes)?;
+        line.bytes += bytes;
+        line.jobs.push_back(Job { company, retention, events, bytes, reply });
+        if line.wanted > 0 && line.jobs.len() >= line.wanted {
+            self.shared.enough.notify_one();
+        }
         Ok(answer)
     }
 
     /// Whether anything would be taken now.
     pub(super) fn ready(&self) -> Result<(), AppendError> {
-        if self.jobs.is_closed() {
-            return Err(AppendError::Unavailable("the writer has stopped".into()));
-        }
-        let full = self.waiting_bytes.load(Ordering::Acquire) >= self.most_bytes || self.jobs.capacity() == 0;
-        if full { Err(self.behind()) } else { Ok(()) }
+        self.takes(&self.shared.lock(), 1)
     }
 
-    fn behind(&self) -> AppendError {
-        AppendError::Behind { waiting_bytes: self.most_bytes }
+    fn takes(&self, line: &Line, bytes: usize) -> Result<(), AppendError> {
+        if line.closed {
+            return Err(AppendError::Unavailable("the writer has stopped".into()));
+        }
+        let full = line.bytes > 0 && line.bytes + bytes > self.most_bytes;
+        if full || line.jobs.len() >= QUEUED_APPENDS {
+            return Err(AppendError::Behind { waiting_bytes: self.most_bytes });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.shared.close();
     }
 }
 
 impl Waiting {
-    /// Waits for an append and takes everything that waits with it, up to a group. None when the queue is closed.
+    /// Waits for an append and takes everything that waits with it, up to a group. None when the queue is closed and
+    /// empty.
     pub(super) fn group(&mut self) -> Option<Vec<Job>> {
-        let first = self.jobs.blocking_recv()?;
-        let (mut events, mut bytes, mut group) = (first.events.len(), first.bytes, vec![first]);
-        let mut until = None;
-        while events < GROUP_EVENTS && bytes < GROUP_BYTES {
-            match self.jobs.try_recv() {
-                Ok(job) => {
-                    events += job.events.len();
-                    bytes += job.bytes;
-                    group.push(job);
-                }
-                Err(_) if group.len() >= self.last => break,
-                Err(_) if Instant::now() < *until.get_or_insert_with(|| Instant::now() + self.patience) => {
-                    std::thread::yield_now();
-                }
-                Err(_) => break,
-            }
+        let mut line = self.shared.lock();
+        line.wanted = 1;
+        line = self
+            .shared
+            .enough
+            .wait_while(line, |l| l.jobs.is_empty() && !l.closed)
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some((until, count)) = self.stragglers.take() {
+            line.wanted = count;
+            let patience = until.saturating_duration_since(Instant::now());
+            let more = |l: &mut Line| l.jobs.len() < count && !l.closed;
+            line =
+                self.shared.enough.wait_timeout_while(line, patience, more).unwrap_or_else(PoisonError::into_inner).0;
         }
+        line.wanted = 0;
+        let group = line.take_group();
         self.last = group.len();
-        Some(group)
+        (!group.is_empty()).then_some(group)
     }
 
     /// Notes that a group does not wait any more, and how long its commit took.
@@ -167,8 +194,33 @@ impl Waiting {
     /// Callers that were just answered ask again a moment later. Without waiting for them, half of them would always
     /// be in the commit under way and half in the next, and a commit costs nearly the same for half as many.
     pub(super) fn done(&mut self, bytes: usize, took: Duration) {
-        self.waiting_bytes.fetch_sub(bytes, Ordering::AcqRel);
-        self.patience = (took / PATIENCE_PART).min(MAX_PATIENCE);
+        let mut line = self.shared.lock();
+        line.bytes -= bytes;
+        let patience = (took / PATIENCE_PART).min(MAX_PATIENCE);
+        self.stragglers = Some((Instant::now() + patience, line.jobs.len() + self.last));
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.shared.close();
+        // Who still waits is told so by losing its answer.
+        self.shared.lock().jobs.clear();
+    }
+}
+
+impl Line {
+    fn take_group(&mut self) -> Vec<Job> {
+        let (mut events, mut bytes, mut count) = (0, 0, 0);
+        for job in &self.jobs {
+            if events >= GROUP_EVENTS || bytes >= GROUP_BYTES {
+                break;
+            }
+            events += job.events.len();
+            bytes += job.bytes;
+            count += 1;
+        }
+        self.jobs.drain(..count).collect()
     }
 }
 
@@ -199,21 +251,19 @@ mod tests {
     }
 
     #[test]
-    fn a_group_waits_for_as_many_as_the_last_one_had_and_not_for_long() {
+    fn a_group_waits_for_the_callers_just_answered_and_not_for_long() {
         let (queue, mut waiting) = queue(usize::MAX);
-        let _answers: Vec<_> = (0..4).map(|_| queue.push(append(1)).unwrap()).collect();
-        assert_eq!(waiting.group().map(|g| g.len()), Some(4));
+        let mut answers: Vec<_> = (0..3).map(|_| queue.push(append(1)).unwrap()).collect();
+        assert_eq!(waiting.group().map(|g| g.len()), Some(3));
+        answers.push(queue.push(append(1)).unwrap());
         waiting.done(0, Duration::from_secs(60));
-        std::thread::scope(|scope| {
-            let _first = queue.push(append(1)).unwrap();
-            scope.spawn(|| (0..3).map(|_| queue.push(append(1)).unwrap()).collect::<Vec<_>>());
-            assert!(waiting.group().is_some_and(|g| !g.is_empty()));
-        });
-        while waiting.jobs.try_recv().is_ok() {}
-        let _single = queue.push(append(1)).unwrap();
+        assert_eq!(waiting.stragglers.map(|(_, count)| count), Some(4));
         let started = Instant::now();
         assert_eq!(waiting.group().map(|g| g.len()), Some(1));
-        assert!(started.elapsed() < Duration::from_secs(1));
+        assert!(started.elapsed() >= MAX_PATIENCE && started.elapsed() < Duration::from_secs(1));
+        waiting.done(0, Duration::from_secs(60));
+        answers.extend((0..4).map(|_| queue.push(append(1)).unwrap()));
+        assert_eq!(waiting.group().map(|g| g.len()), Some(4));
     }
 
     #[test]

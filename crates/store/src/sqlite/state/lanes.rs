@@ -53,10 +53,9 @@ pub(super) fn parked_of(conn: &Connection, no: IntegrationNo, seq: Seq) -> Resul
 }
 
 pub(super) fn commit(work: &mut Work<'_>, no: IntegrationNo, commit: LaneCommit) -> Result<(), Stop<StoreError>> {
-    if !integrations::exists(work.conn, no)? {
+    if !move_on(work.conn, no, &commit)? {
         return Ok(());
     }
-    move_on(work.conn, no, &commit)?;
     for seq in &commit.unpark {
         let mut stmt = work.conn.prepare_cached("DELETE FROM parked WHERE integration = ? AND seq = ?")?;
         stmt.execute(params![no.0, *seq])?;
@@ -103,23 +102,25 @@ pub(super) fn park(conn: &Connection, no: IntegrationNo, p: &Parked) -> Result<(
     Ok(())
 }
 
-/// A cursor that is lower than the saved one changes only the rest.
-fn move_on(conn: &Connection, no: IntegrationNo, commit: &LaneCommit) -> rusqlite::Result<()> {
+/// A cursor that is lower than the saved one changes only the rest. False: the integration is deleted.
+fn move_on(conn: &Connection, no: IntegrationNo, commit: &LaneCommit) -> rusqlite::Result<bool> {
     let add = &commit.add;
-    conn.prepare_cached(
-        "UPDATE lanes SET cursor = max(cursor, ?2), settled = ?3, delivered = delivered + ?4,
-         rejected = rejected + ?5, expired = expired + ?6, failures = failures + ?7 WHERE integration = ?1",
-    )?
-    .execute(params![
-        no.0,
-        commit.cursor,
-        settled::write(&commit.settled),
-        add.delivered,
-        add.rejected,
-        add.expired,
-        add.failures,
-    ])?;
-    Ok(())
+    let changed = conn
+        .prepare_cached(
+            "UPDATE lanes SET cursor = max(cursor, ?2), settled = ?3, delivered = delivered + ?4,
+         rejected = rejected + ?5, expired = expired + ?6, failures = failures + ?7
+         WHERE integration = ?1 AND EXISTS (SELECT 1 FROM integrations WHERE no = ?1)",
+        )?
+        .execute(params![
+            no.0,
+            commit.cursor,
+            settled::write(&commit.settled),
+            add.delivered,
+            add.rejected,
+            add.expired,
+            add.failures,
+        ])?;
+    Ok(changed > 0)
 }
 
 fn parked(row: &Row) -> Result<Parked, Cause> {

@@ -1,0 +1,56 @@
+//! What happens to events when their retention passes.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::App;
+
+/// Longer than the default retention of 30 days and the day that is dropped whole.
+const LONG: Duration = Duration::from_secs(32 * 86_400);
+
+fn reasons(rejected: &Value) -> Vec<&str> {
+    rejected["items"].as_array().unwrap().iter().map(|r| r["reason"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn events_are_listed_as_expired_before_the_log_drops_them() {
+    let app = App::start().await;
+    // Nobody listens there: everything waits.
+    app.integration("erp", "http://127.0.0.1:9/", json!({})).await;
+    let mut old = Vec::new();
+    for entity in ["a", "a", "b", "c"] {
+        old.push(app.event("order.saved", entity).await);
+    }
+    app.pass(LONG);
+    let fresh = app.event("order.saved", "d").await;
+    app.hub.upkeep().await;
+
+    let rejected = app.get("/v1/integrations/erp/rejected").await.body;
+    assert_eq!(reasons(&rejected), ["expired"; 4]);
+    let first = app.get(&format!("/v1/integrations/erp/rejected/{}", old[0])).await;
+    assert!(first.body.to_string().contains("12.5"), "its payload is kept: {}", first.body);
+    assert_eq!(app.get(&format!("/v1/events/{}", old[0])).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(app.get(&format!("/v1/events/{fresh}")).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_stopped_integration_skips_what_was_dropped_and_says_so() {
+    let mut app = App::start().await;
+    let (url, _) = app.receiver(200).await;
+    app.integration("erp", &url, json!({})).await;
+    app.post("/v1/integrations/erp/stop", Value::Null).await;
+    for entity in ["a", "b", "c"] {
+        app.event("order.saved", entity).await;
+    }
+    app.pass(LONG);
+    app.event("order.saved", "d").await;
+    app.hub.upkeep().await;
+    app.post("/v1/integrations/erp/start", Value::Null).await;
+
+    app.wait_for("/v1/integrations/erp/stats", |stats| stats["totals"]["delivered"] == 1).await;
+    let logs = app.get("/v1/integrations/erp/logs").await.body;
+    let gap = logs["items"].as_array().unwrap().iter().find(|e| e["action"] == "gap_skipped").expect("a gap is said");
+    assert!(gap["reason"].as_str().unwrap().starts_with("3 events"), "{gap}");
+}
