@@ -70,13 +70,13 @@ pub struct Drop(pub Vec<Path>);
 pub fn read(body: &[u8], kind: Body, drop: &Drop) -> Result<Vec<Result<Content, Refused>>, Unreadable> {
     let text =
         std::str::from_utf8(body).map_err(|e| Unreadable::Syntax(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
-    let events = split(text.trim_ascii(), kind)?;
+    let events = split(trimmed(text), kind)?;
     Ok(events.into_iter().map(|event| one(event, drop)).collect())
 }
 
 fn split(text: &str, kind: Body) -> Result<Vec<&str>, Unreadable> {
     let (events, limit): (Vec<&str>, usize) = match kind {
-        Body::Ndjson => (text.split('\n').map(str::trim_ascii).filter(|l| !l.is_empty()).collect(), MAX_LINES),
+        Body::Ndjson => (text.split('\n').map(trimmed).filter(|l| !l.is_empty()).collect(), MAX_LINES),
         Body::Json if text.starts_with('[') => (array(text)?, MAX_ARRAY),
         Body::Json if text.is_empty() => (Vec::new(), MAX_ARRAY),
         Body::Json => (vec![text], MAX_ARRAY),
@@ -86,6 +86,11 @@ fn split(text: &str, kind: Body) -> Result<Vec<&str>, Unreadable> {
         found if found > limit => Err(Unreadable::TooMany { found, limit }),
         _ => Ok(events),
     }
+}
+
+/// Without the white space that JSON knows (RFC 8259, section 2), which is less than what ASCII has.
+fn trimmed(text: &str) -> &str {
+    text.trim_matches([' ', '\t', '\n', '\r'])
 }
 
 fn array(text: &str) -> Result<Vec<&str>, Unreadable> {
@@ -332,6 +337,17 @@ mod tests {
         }
         assert!(matches!(read_json("[1,").unwrap_err(), Unreadable::Syntax(_)));
         assert!(matches!(read(&[0xff], Body::Json, &Drop::default()).unwrap_err(), Unreadable::Syntax(_)));
+    }
+
+    #[test]
+    fn only_the_white_space_of_json_may_surround_an_event() {
+        let event = r#"{"name":"a.b","data":{}}"#;
+        assert!(read_json(&format!(" \t\r\n{event}\n ")).unwrap()[0].is_ok());
+        for other in ["\u{c}", "\u{b}", "\u{a0}"] {
+            assert!(read_json(&format!("{other}{event}")).unwrap()[0].is_err(), "{other:?}");
+            let lines = read(format!("{event}{other}\n").as_bytes(), Body::Ndjson, &Drop::default()).unwrap();
+            assert!(lines[0].is_err(), "{other:?}");
+        }
     }
 
     #[test]
