@@ -143,12 +143,12 @@ impl Log for SqliteLog {
     }
 
     async fn read(&self, company: CompanyNo, after: Seq, limit: ReadLimit) -> Result<Vec<Arc<Event>>> {
-        self.summary(company).await?;
+        let head = self.summary(company).await?.head;
         if let Some(events) = self.tail.read(company, after, limit) {
             return Ok(events);
         }
         let tried = || format!("read events of company {} after {after}", company.0);
-        self.readers.run(tried, move |r| r.read(company, after, limit)).await
+        self.readers.run(tried, move |r| r.read(company, after, head, limit)).await
     }
 
     async fn get(&self, company: CompanyNo, seqs: &[Seq]) -> Result<Vec<Arc<Event>>> {

@@ -50,9 +50,20 @@ impl Reader {
         Ok(summary)
     }
 
-    /// The events after a position, within the limit; at least one, if there is one.
-    pub(super) fn read(&mut self, company: CompanyNo, after: Seq, limit: ReadLimit) -> Result<Vec<Arc<Event>>, Cause> {
-        let spans = self.spans(company, after)?;
+    /// The events after a position up to `head`, within the limit; at least one, if there is one.
+    ///
+    /// `head` was visible before this call. Segments are looked at one after the other while the writer goes on: without
+    /// that bound an event committed after the first look could be seen before one that the first look missed.
+    pub(super) fn read(
+        &mut self,
+        company: CompanyNo,
+        after: Seq,
+        head: Seq,
+        limit: ReadLimit,
+    ) -> Result<Vec<Arc<Event>>, Cause> {
+        let mut spans = self.spans(company, after)?;
+        spans.retain(|s| s.first <= head);
+        spans.iter_mut().for_each(|s| s.last = s.last.min(head));
         let (mut next, mut left, mut events) = (after.saturating_add(1), limit, Vec::new());
         left.events = left.events.max(1);
         while let Some(run) = self.run_from(company, &spans, next)? {
