@@ -307,10 +307,8 @@ impl<T> Lane<T> {
         if !self.progress.read(seq) {
             return;
         }
-        if let Some(behind) = self.queues.offer(seq, key, accepted_at, payload) {
-            self.pending.park.push(behind);
-            self.progress.settle(seq);
-        }
+        let behind = self.queues.offer(seq, key, accepted_at, payload);
+        self.park_behind(behind);
     }
 
     /// A parked event that was added by somebody else, such as a rejected one that is to be tried again. One that the
@@ -394,7 +392,7 @@ impl<T> Lane<T> {
             if slot.probe {
                 self.health.probe_ended();
             }
-            self.queues.put_back(seq, slot.key, slot.accepted_at, payload, slot.waiting);
+            self.return_slot(seq, slot, payload);
         }
     }
 
@@ -550,7 +548,7 @@ impl<T> Lane<T> {
         let change = self.health.rejected(now);
         self.note(change, &ended.detail, now);
         if braked {
-            self.queues.put_back(seq, slot.key, slot.accepted_at, Some(payload), slot.waiting);
+            self.return_slot(seq, slot, Some(payload));
         } else {
             self.give_up(seq, Some(payload), slot.waiting, Reason::Rejected, Some(ended));
         }
@@ -576,7 +574,7 @@ impl<T> Lane<T> {
         }
         self.note(change, &ended.detail, now);
         if !was_flowing || slot.probe {
-            return self.queues.put_back(seq, slot.key, slot.accepted_at, Some(payload), slot.waiting);
+            return self.return_slot(seq, slot, Some(payload));
         }
         let attempts = slot.waiting.as_ref().map_or(0, |w| w.attempts) + 1;
         match (self.rules.retry.wait_before(attempts + 1, random), self.rules.on_exhausted) {
@@ -603,13 +601,23 @@ impl<T> Lane<T> {
             detail: Some(ended.detail),
         };
         let behind = self.queues.park(waiting.clone());
-        for w in &behind {
-            self.progress.settle(w.seq);
-        }
         self.pending.park.push(waiting);
-        self.pending.park.extend(behind);
+        self.park_behind(behind);
         self.progress.settle(seq);
         self.pending.released.push(seq);
+    }
+
+    fn return_slot(&mut self, seq: Seq, slot: Slot, payload: Option<T>) {
+        let behind = self.queues.put_back(seq, slot.key, slot.accepted_at, payload, slot.waiting);
+        self.park_behind(behind);
+    }
+
+    /// Events that stand behind a parked one of their entity: the cursor passes them.
+    fn park_behind(&mut self, behind: impl IntoIterator<Item = Waiting>) {
+        for waiting in behind {
+            self.progress.settle(waiting.seq);
+            self.pending.park.push(waiting);
+        }
     }
 
     fn give_up(

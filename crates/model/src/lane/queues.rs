@@ -134,7 +134,8 @@ impl<T> Queues<T> {
         let key_in_line = self.line_key(key);
         if let Some(key) = key_in_line {
             let line = self.lines.entry(key).or_default();
-            if line.parked.iter().any(|&s| Some(s) != line.holder) {
+            // One that is being sent is no longer in `self.parked`; one whose parking is not durable yet is.
+            if line.parked.iter().any(|s| self.parked.contains_key(s)) {
                 return Some(self.park_behind(seq, key, accepted_at));
             }
             if line.holder.is_some() {
@@ -185,7 +186,8 @@ impl<T> Queues<T> {
         self.take_one(after)
     }
 
-    /// Takes back an event that was taken and is not to be counted.
+    /// Takes back an event that was taken and is not to be counted. Those of its entity that have to be parked behind it
+    /// are returned.
     pub fn put_back(
         &mut self,
         seq: Seq,
@@ -193,16 +195,17 @@ impl<T> Queues<T> {
         accepted_at: Time,
         payload: Option<T>,
         waiting: Option<Waiting>,
-    ) {
+    ) -> Vec<Waiting> {
         self.leaving.remove(&seq);
         match (waiting, payload) {
-            (Some(waiting), _) => self.put_back_parked(waiting),
+            (Some(waiting), _) => return self.put_back_parked(waiting),
             (None, Some(payload)) => {
                 self.live.insert(seq, Live { key, accepted_at, payload });
                 self.ready.push_back(seq);
             }
             (None, None) => {}
         }
+        Vec::new()
     }
 
     /// Parks an event that was taken. Those of its entity that were read already are parked behind it and returned.
@@ -210,8 +213,13 @@ impl<T> Queues<T> {
         let (seq, key) = (waiting.seq, self.line_key(waiting.key));
         self.parked.insert(seq, waiting);
         let Some(key) = key else { return Vec::new() };
-        let line = self.lines.entry(key).or_default();
-        line.parked.insert(seq);
+        self.lines.entry(key).or_default().parked.insert(seq);
+        self.park_blocked(key)
+    }
+
+    /// Parks what stands behind the holder, so that no event taken from the log waits for a parked one.
+    fn park_blocked(&mut self, key: EntityKey) -> Vec<Waiting> {
+        let Some(line) = self.lines.get_mut(&key) else { return Vec::new() };
         let blocked = std::mem::take(&mut line.blocked);
         self.blocked -= blocked.len();
         blocked
@@ -323,21 +331,20 @@ impl<T> Queues<T> {
         Some(Taken { seq, key: waiting.key, accepted_at: waiting.accepted_at, payload: None, waiting: Some(waiting) })
     }
 
-    fn put_back_parked(&mut self, waiting: Waiting) {
+    fn put_back_parked(&mut self, waiting: Waiting) -> Vec<Waiting> {
         let (seq, next_at) = (waiting.seq, waiting.next_at);
         let key = self.line_key(waiting.key);
         self.parked.insert(seq, waiting);
-        match key {
-            Some(key) => {
-                if let Some(line) = self.lines.get_mut(&key).filter(|l| l.holder == Some(seq)) {
-                    line.holder = None;
-                }
-                self.promote(key);
-            }
-            None => {
-                self.due.insert((next_at, seq));
-            }
+        let Some(key) = key else {
+            self.due.insert((next_at, seq));
+            return Vec::new();
+        };
+        let behind = self.park_blocked(key);
+        if let Some(line) = self.lines.get_mut(&key).filter(|l| l.holder == Some(seq)) {
+            line.holder = None;
         }
+        self.promote(key);
+        behind
     }
 
     fn park_behind(&mut self, seq: Seq, key: EntityKey, accepted_at: Time) -> Waiting {
@@ -348,7 +355,7 @@ impl<T> Queues<T> {
         waiting
     }
 
-    /// Gives the turn to the first of an entity's line, unless somebody has it.
+    /// Gives the turn to the earliest of an entity's line, unless somebody has it.
     fn promote(&mut self, key: EntityKey) {
         let Some(line) = self.lines.get_mut(&key) else { return };
         if line.holder.is_some() {
@@ -357,7 +364,9 @@ impl<T> Queues<T> {
         if let Some(old) = line.due.take() {
             self.due.remove(&old);
         }
-        if let Some(first) = line.parked.first() {
+        // A rejected one that is tried again is parked beside others that were read already.
+        let next_blocked = line.blocked.front().copied().unwrap_or(Seq::MAX);
+        if let Some(first) = line.parked.first().filter(|&&s| s < next_blocked) {
             // The first may be leaving: then its release promotes the next.
             if let Some(w) = self.parked.get(first).filter(|w| !self.leaving.contains_key(&w.seq)) {
                 line.due = Some((w.next_at, w.seq));
