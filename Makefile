@@ -13,9 +13,10 @@ run:
 	$(CARGO) build --locked -p tillstream
 	./target/debug/tillstream demo
 
-## Everything that must hold on every change.
+## Everything that must hold on every change; the black-box tests once on each engine.
 test: clients
-	RUST_TEST_THREADS=6 $(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=6 tests/postgres/with $(CARGO) test --locked --workspace
+	RUST_TEST_THREADS=6 TILLSTREAM_TEST_ENGINE=postgres tests/postgres/with $(CARGO) test --locked -p tillstream --test it
 
 ## What a reviewer would ask for first: formatting, lints, and that the tests build.
 check:
@@ -33,6 +34,7 @@ bench:
 ## The long runs of what `make test` does briefly.
 chaos: clients
 	TILLSTREAM_CHAOS_ROUNDS=100 $(CARGO) test --locked -p tillstream --test chaos -- --nocapture
+	TILLSTREAM_CHAOS_ROUNDS=100 tests/postgres/with $(CARGO) test --locked -p tillstream --test cluster chaos -- --nocapture
 	PROPTEST_CASES=20000 $(CARGO) test --locked -p tillstream-model
 
 ## Coverage-guided fuzzing of every parser of outside input, SECONDS each (needs cargo-fuzz and a nightly-capable toolchain).

@@ -30,7 +30,7 @@ impl Process {
     /// When the engine cannot be opened or a first start cannot be written.
     pub async fn start(config: &Config, listener: TcpListener) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
-        let stores = wire::open(config)?;
+        let stores = wire::open(config, address).await?;
         let first_key = bootstrap::first_start(&*stores.state, &config.data, wire::now()).await?;
         let outbound = Client::new(config.policy.clone(), Options::default());
         let settings = tillstream_hub::Config { metrics_public: config.metrics_public, ..Default::default() };

@@ -1,14 +1,15 @@
 //! Which engine holds the log and the state: the only place that names one.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use jiff::Timestamp;
 use tillstream_model::Time;
-use tillstream_store::sqlite::{self, Options};
 use tillstream_store::{Clock, MasterKey, State, Stores};
+use tillstream_store::{postgres, sqlite};
 
-use crate::config::{Config, MasterKeySource};
+use crate::config::{Config, Database, MasterKeySource};
 use crate::faults;
 
 /// The machine's clock, for everything that takes one.
@@ -21,13 +22,17 @@ pub fn now() -> Time {
     Time::from_millis(Timestamp::now().as_millisecond())
 }
 
-/// Opens the log and the state; one process at a time may.
+/// Opens the log and the state for a hub that listens at an address. One process at a time may have a folder open, any number a database.
 ///
 /// # Errors
-/// When the folder is in use by another process, cannot be written, or was sealed with another master key.
-pub fn open(config: &Config) -> anyhow::Result<Stores> {
+/// When the folder is in use by another process or cannot be written, the server cannot be reached, or what is stored
+/// was sealed with another master key.
+pub async fn open(config: &Config, address: SocketAddr) -> anyhow::Result<Stores> {
+    if let Some(database) = &config.database {
+        return open_database(config, database, config.node_at(address)).await;
+    }
     let faults = faults::from_environment()?;
-    let options = Options { faults, ..Options::new(clock(), master_key(config)?) };
+    let options = sqlite::Options { faults, ..sqlite::Options::new(clock(), master_key(config)?) };
     let stores = sqlite::open(&config.data, options);
     stores.with_context(|| format!("open the data folder {}", config.data.display()))
 }
@@ -36,10 +41,20 @@ pub fn open(config: &Config) -> anyhow::Result<Stores> {
 ///
 /// # Errors
 /// As [`open`], but for a folder in use.
-pub fn open_state(config: &Config) -> anyhow::Result<Arc<dyn State>> {
-    let options = Options::new(clock(), master_key(config)?);
+pub async fn open_state(config: &Config) -> anyhow::Result<Arc<dyn State>> {
+    if let Some(database) = &config.database {
+        // It holds no lanes, so its name does not matter.
+        return Ok(open_database(config, database, "command line".to_owned()).await?.state);
+    }
+    let options = sqlite::Options::new(clock(), master_key(config)?);
     let state = sqlite::open_state(&config.data, options);
     state.with_context(|| format!("open the data folder {}", config.data.display()))
+}
+
+async fn open_database(config: &Config, database: &Database, node: String) -> anyhow::Result<Stores> {
+    let options = postgres::Options::new(database.url.reveal().to_owned(), node, clock(), master_key(config)?);
+    let options = postgres::Options { ca_file: database.ca_file.clone(), ..options };
+    Ok(postgres::open(options).await?)
 }
 
 fn master_key(config: &Config) -> anyhow::Result<MasterKey> {

@@ -54,7 +54,7 @@ fn wrong_use_ends_with_2_and_says_what_is_meant() {
         (&["serve", "--listn", "x"], "--listen"),
         (&["config", "--listen", "0.0.0.0:80"], "--behind-proxy"),
         (&["keys", "create", "--name", "x", "--scope", "events:wirte"], "events:write"),
-        (&["serve", "--database", "postgres://x"], "embedded engine only"),
+        (&["serve", "--database", "postgres://x"], "openssl rand -hex 32"),
     ] {
         let (code, text) = output(args);
         assert_eq!(code, 2, "{args:?}: {text}");

@@ -72,6 +72,7 @@ pub struct Meters {
     pub attempt_seconds: Histogram,
     pub in_flight: Gauge,
     pub lanes_awake: Gauge,
+    pub buckets_held: Gauge,
     pub parked: Gauge,
     pub circuits_open: Gauge,
     pub commits: Counter,
@@ -85,6 +86,7 @@ const FAILED_ATTEMPTS: &str = "tillstream_failed_attempts_total";
 const ATTEMPT: &str = "tillstream_attempt_seconds";
 const IN_FLIGHT: &str = "tillstream_attempts_in_flight";
 const LANES_AWAKE: &str = "tillstream_lanes_awake";
+const BUCKETS_HELD: &str = "tillstream_buckets_held";
 const PARKED: &str = "tillstream_events_parked";
 const CIRCUITS_OPEN: &str = "tillstream_circuits_open";
 const COMMITS: &str = "tillstream_lane_commits_total";
@@ -104,6 +106,7 @@ impl Meters {
             attempt_seconds: histogram!(ATTEMPT),
             in_flight: gauge!(IN_FLIGHT),
             lanes_awake: gauge!(LANES_AWAKE),
+            buckets_held: gauge!(BUCKETS_HELD),
             parked: gauge!(PARKED),
             circuits_open: gauge!(CIRCUITS_OPEN),
             commits: counter!(COMMITS),
@@ -129,6 +132,7 @@ fn describe() {
     describe_histogram!(ATTEMPT, Unit::Seconds, "One whole exchange with a receiver.");
     describe_gauge!(IN_FLIGHT, "Attempts under way.");
     describe_gauge!(LANES_AWAKE, "Lanes with something to do.");
+    describe_gauge!(BUCKETS_HELD, "Buckets of lanes, of 64, that this node runs.");
     describe_gauge!(PARKED, "Events that wait for their next attempt or behind one that does.");
     describe_gauge!(CIRCUITS_OPEN, "Lanes whose receiver is only probed.");
     describe_counter!(COMMITS, "Groups of outcomes committed by lanes.");
@@ -156,6 +160,7 @@ mod tests {
             ATTEMPT,
             IN_FLIGHT,
             LANES_AWAKE,
+            BUCKETS_HELD,
             PARKED,
             CIRCUITS_OPEN,
             COMMITS,

@@ -262,6 +262,10 @@ impl IntoResponse for Problem {
 
 impl From<StoreError> for Problem {
     fn from(e: StoreError) -> Self {
+        if e.away {
+            let away = Problem::new(Kind::Unavailable, "the hub can't reach its database now; try again");
+            return away.internally(e.to_string()).retry_after(UNAVAILABLE_RETRY_SECONDS);
+        }
         Problem::new(
             Kind::Internal,
             "the hub could not read or write its data; try again, and report the instance if it stays so",
@@ -276,6 +280,7 @@ impl From<AppendError> for Problem {
             AppendError::Behind { .. } => behind().internally(e.to_string()),
             AppendError::DiskFull => disk_full(),
             AppendError::Unavailable(why) => unavailable(why),
+            AppendError::Unsure(why) => unsure(why),
         }
     }
 }
@@ -312,6 +317,16 @@ fn unavailable(why: String) -> Problem {
         .retry_after(UNAVAILABLE_RETRY_SECONDS)
 }
 
+fn unsure(why: String) -> Problem {
+    Problem::new(
+        Kind::Unavailable,
+        "the database was lost in the middle of a commit, so the events may be kept or not; send them again under the \
+         same ids, then none is kept twice",
+    )
+    .internally(why)
+    .retry_after(UNAVAILABLE_RETRY_SECONDS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,7 +344,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_for_the_log_stays_out_of_the_answer() {
-        let e = StoreError { tried: "read events of company 7".into(), cause: "disk I/O error".into() };
+        let e = StoreError::new("read events of company 7", "disk I/O error");
         let response = Problem::from(e).into_response();
         assert_eq!(response.status(), 500);
         assert_eq!(response.headers()[header::CONTENT_TYPE], MEDIA_TYPE);
@@ -347,6 +362,7 @@ mod tests {
             (AppendError::Behind { waiting_bytes: 5 }, Kind::Behind),
             (AppendError::DiskFull, Kind::DiskFull),
             (AppendError::Unavailable("ending".into()), Kind::Unavailable),
+            (AppendError::Unsure("lost".into()), Kind::Unavailable),
         ] {
             let response = Problem::from(e).into_response();
             assert_eq!(response.status(), kind.status());

@@ -44,7 +44,11 @@ pub(crate) async fn round(hub: &Hub) {
 async fn drop_due_segments(hub: &Hub) -> tillstream_store::Result<()> {
     for segment in hub.log().due(hub.now()).await? {
         let expired = hub.deliver().expire(&segment.companies);
-        if tokio::time::timeout(EXPIRE_PATIENCE, expired).await.is_err() {
+        let all = match tokio::time::timeout(EXPIRE_PATIENCE, expired).await {
+            Ok(all) => all?,
+            Err(_) => false,
+        };
+        if !all {
             tracing::warn!(segment = segment.name, "lanes are still listing expired events; the segment stays");
             continue;
         }

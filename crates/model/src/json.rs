@@ -57,8 +57,15 @@ impl Serialize for Json {
 
 /// The compact spelling of a valid JSON text; borrowed when it is compact already.
 pub fn compact(json: &str) -> Result<Cow<'_, str>, Refused> {
-    let mut scan =
-        Scan { json, at: 0, kept: None, keep_from: 0, objects: Vec::with_capacity(8), keys: Vec::with_capacity(32) };
+    let mut scan = Scan {
+        json,
+        at: 0,
+        kept: None,
+        keep_from: 0,
+        objects: Vec::with_capacity(8),
+        keys: Vec::with_capacity(32),
+        tags: Vec::with_capacity(32),
+    };
     scan.run()?;
     Ok(scan.finish())
 }
@@ -76,6 +83,18 @@ struct Scan<'a> {
     keep_from: usize,
     objects: Vec<Open<'a>>,
     keys: Vec<Cow<'a, str>>,
+    /// Of each key in `keys` its length and beginning: most keys differ in these already.
+    tags: Vec<u64>,
+}
+
+/// Equal for equal keys.
+fn tag_of(key: &str) -> u64 {
+    let mut tag = [0; 8];
+    let kept = key.len().min(7);
+    tag[..kept].copy_from_slice(&key.as_bytes()[..kept]);
+    // The beginning alone would take "ab" for "ab\0"; beyond 255 bytes only the beginning tells.
+    tag[7] = key.len().min(255) as u8;
+    u64::from_le_bytes(tag)
 }
 
 impl<'a> Scan<'a> {
@@ -123,15 +142,23 @@ impl<'a> Scan<'a> {
     fn key(&mut self, quoted: &'a str) -> Result<(), Refused> {
         let key = unquote(quoted).ok_or(Refused::Broken)?;
         let Some(Open::Object { keys_from, hashed }) = self.objects.last_mut() else { return Err(Refused::Broken) };
-        let seen = &self.keys[*keys_from..];
-        let doubled = if hashed.is_empty() { seen.contains(&key) } else { !hashed.insert(key.clone()) };
+        let tag = tag_of(&key);
+        let doubled = match hashed.is_empty() {
+            true => {
+                let mut seen = self.tags[*keys_from..].iter().zip(&self.keys[*keys_from..]);
+                seen.any(|(t, k)| *t == tag && *k == key)
+            }
+            false => !hashed.insert(key.clone()),
+        };
         if doubled {
             return Err(Refused::DoubledKey(key.into_owned()));
         }
         if hashed.is_empty() {
             self.keys.push(key);
+            self.tags.push(tag);
             if self.keys.len() - *keys_from > LINEAR_KEYS {
                 hashed.extend(self.keys.drain(*keys_from..));
+                self.tags.truncate(*keys_from);
             }
         }
         Ok(())
@@ -152,6 +179,7 @@ impl<'a> Scan<'a> {
     fn close(&mut self) -> Result<(), Refused> {
         if let Open::Object { keys_from, .. } = self.objects.pop().ok_or(Refused::Broken)? {
             self.keys.truncate(keys_from);
+            self.tags.truncate(keys_from);
         }
         self.at += 1;
         Ok(())
@@ -234,6 +262,13 @@ pub(crate) mod tests {
             assert!(compact(&format!("{{{}}}", members(n))).is_ok());
             let doubled = format!("{{{},\"k{}\":1}}", members(n), n / 2);
             assert_eq!(compact(&doubled), Err(Refused::DoubledKey(format!("k{}", n / 2))));
+        }
+    }
+
+    #[test]
+    fn keys_that_only_begin_alike_are_different() {
+        for json in [r#"{"ab":1,"ab\u0000":2}"#.to_owned(), format!(r#"{{"{0}x":1,"{0}y":2}}"#, "k".repeat(300))] {
+            assert!(compact(&json).is_ok(), "{json}");
         }
     }
 

@@ -5,8 +5,11 @@
 //! events is a cursor over them.
 
 pub mod bell;
+mod engine;
 pub mod log;
+pub mod nodes;
 pub mod page;
+pub mod postgres;
 mod records;
 pub mod seal;
 pub mod sqlite;
@@ -17,17 +20,20 @@ use std::sync::Arc;
 
 pub use bell::Bell;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
+pub use nodes::Nodes;
 pub use page::Page;
 pub use seal::{MasterKey, Sealer};
 pub use state::State;
 
-/// The two halves of an engine, as the hub holds them.
+/// An engine, as the hub holds it.
 #[derive(Clone)]
 pub struct Stores {
     /// The events.
     pub log: Arc<dyn Log>,
     /// Everything else.
     pub state: Arc<dyn State>,
+    /// Who runs which lanes.
+    pub nodes: Arc<dyn Nodes>,
 }
 
 /// What went wrong below: an I/O error, a broken file, a lost server. Carries what was tried.
@@ -38,6 +44,15 @@ pub struct StoreError {
     pub tried: String,
     /// What the engine said.
     pub cause: String,
+    /// Its server could not be reached or did not answer; later it may.
+    pub away: bool,
+}
+
+impl StoreError {
+    /// An error of something that is there.
+    pub fn new(tried: impl Into<String>, cause: impl Into<String>) -> Self {
+        Self { tried: tried.into(), cause: cause.into(), away: false }
+    }
 }
 
 /// The result of a store call.

@@ -75,7 +75,7 @@ pub enum Appended {
     Conflict,
 }
 
-/// Why nothing of an [`Append`] is in the log. Always safe to repeat.
+/// Why an [`Append`] was not done. Safe to repeat, but for [`AppendError::Unsure`] of events without idempotency ids.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// More waits to be written than the engine holds back; ask again.
@@ -90,6 +90,22 @@ pub enum AppendError {
     /// The engine is shutting down or cannot be reached.
     #[error("the log is not available: {0}")]
     Unavailable(String),
+    /// A server was lost in the middle of a commit and did not come back: nobody knows whether the events are in the
+    /// log. Only a repeat under the same idempotency ids appends nothing twice.
+    #[error("nobody knows whether the events are in the log: {0}")]
+    Unsure(String),
+}
+
+impl AppendError {
+    /// The same once more, for another caller.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            AppendError::Behind { waiting_bytes } => AppendError::Behind { waiting_bytes: *waiting_bytes },
+            AppendError::DiskFull => AppendError::DiskFull,
+            AppendError::Unavailable(why) => AppendError::Unavailable(why.clone()),
+            AppendError::Unsure(why) => AppendError::Unsure(why.clone()),
+        }
+    }
 }
 
 /// How much one read may return; at least one event comes, if there is one.
@@ -120,7 +136,8 @@ pub struct DueSegment {
 ///   retention, and across a change of it. The same id with the same [`Content::fingerprint`] is a duplicate, with
 ///   another one a conflict; also within one append.
 /// - **Failing.** After an error nothing of the append is visible, now or after a restart, and it may be repeated.
-///   An engine that cannot tell whether a commit is durable must end the process instead of answering.
+///   An engine that cannot tell whether a commit is durable must find out before it answers, or end the process; an
+///   engine on a server that does not come back answers [`AppendError::Unsure`].
 /// - **Reading costs what is read.** A small company's reader pays nothing for a big neighbour's events.
 /// - **Walls.** Every call names its company and sees nothing of another.
 /// - **Bell.** After each commit the bell rings for the company; it may also ring for no reason.

@@ -194,6 +194,8 @@ pub struct Totals {
 /// Outcomes of a lane, committed together.
 #[derive(Debug, Default)]
 pub struct LaneCommit {
+    /// Of the lease under which the lane runs; a shared engine refuses any but the newest.
+    pub epoch: u64,
     /// The new cursor; never lower than the saved one.
     pub cursor: Seq,
     /// Replaces the saved ranges.

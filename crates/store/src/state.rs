@@ -119,12 +119,13 @@ pub trait State: Send + Sync {
     /// A lane's figures.
     async fn lane_figures(&self, no: IntegrationNo) -> Result<LaneFigures>;
 
-    /// Commits outcomes. Nothing happens for an integration that is deleted.
+    /// Commits outcomes. Nothing happens for an integration that is deleted. An error when the lane is another node's
+    /// by now.
     async fn commit(&self, no: IntegrationNo, commit: LaneCommit) -> Result<()>;
 
     /// Moves the cursor of a lane that sleeps, and nothing else; a lower one than the saved changes nothing. Safe beside
-    /// a commit of the same lane, should it have woken up meanwhile.
-    async fn advance(&self, no: IntegrationNo, cursor: Seq) -> Result<()>;
+    /// a commit of the same lane, should it have woken up meanwhile. `epoch` as in [`LaneCommit`].
+    async fn advance(&self, no: IntegrationNo, epoch: u64, cursor: Seq) -> Result<()>;
 
     /// A company's attempts.
     async fn attempts(

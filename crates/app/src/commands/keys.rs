@@ -74,9 +74,15 @@ struct Place {
     /// The hub's data folder [default: data]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// A PostgreSQL server; this build has the embedded engine only
-    #[arg(long, value_name = "URL", hide = true)]
+    /// The PostgreSQL server that holds the hub's state instead of the folder
+    #[arg(long, value_name = "URL")]
     database: Option<String>,
+    /// File with certificates that the database server's may be signed with
+    #[arg(long, value_name = "FILE")]
+    database_ca: Option<PathBuf>,
+    /// File with the hub's master key [default: <DATA>.master-key]
+    #[arg(long, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
     #[command(flatten)]
     file: ConfigFile,
 }
@@ -95,14 +101,14 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 async fn create(name: String, scopes: Vec<String>, expires_at: Option<Time>, place: Place) -> anyhow::Result<()> {
     let parsed = Scopes::parse(&scopes).map_err(|e| Wrong::new(e.to_string()))?;
-    let state = wire::open_state(&place.config()?)?;
+    let state = wire::open_state(&place.config()?).await?;
     let company = if parsed.is_operator() { None } else { Some(bootstrap::first_company(&*state).await?.no) };
     let new = NewKey { company, name, scopes, expires_at };
     output::line(bootstrap::make_key(&*state, new, wire::now()).await?)
 }
 
 async fn list(json: bool, place: Place) -> anyhow::Result<()> {
-    let state = place.open_existing()?;
+    let state = place.open_existing().await?;
     let keys = all(&*state).await?;
     if json {
         return output::json(&keys.iter().map(document).collect::<Vec<_>>());
@@ -115,7 +121,7 @@ async fn list(json: bool, place: Place) -> anyhow::Result<()> {
 }
 
 async fn delete(id: &str, place: Place) -> anyhow::Result<()> {
-    let state = place.open_existing()?;
+    let state = place.open_existing().await?;
     for company in reach(&*state).await? {
         if state.delete_key(company, id).await? {
             return output::line(format!("{id} is deleted"));
@@ -126,16 +132,17 @@ async fn delete(id: &str, place: Place) -> anyhow::Result<()> {
 
 impl Place {
     fn config(self) -> Result<Config, Wrong> {
-        config::load(&self.file, Written { data: self.data, database: self.database, ..Written::default() })
+        let Self { data, database, database_ca, master_key_file, file } = self;
+        config::load(&file, Written { data, database, database_ca, master_key_file, ..Written::default() })
     }
 
     /// Looking at keys makes no folder where there is none.
-    fn open_existing(self) -> anyhow::Result<Arc<dyn State>> {
+    async fn open_existing(self) -> anyhow::Result<Arc<dyn State>> {
         let config = self.config()?;
-        if !config.data.is_dir() {
+        if config.database.is_none() && !config.data.is_dir() {
             bail!("there is no data folder {}; name the hub's with --data", config.data.display());
         }
-        wire::open_state(&config)
+        wire::open_state(&config).await
     }
 }
 

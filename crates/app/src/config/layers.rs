@@ -252,10 +252,16 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_refused_because_there_is_no_engine_for_it() {
-        for environment in [("DATABASE_URL", "postgres://x"), ("TILLSTREAM_DATABASE", "postgres://x")] {
-            assert!(refusal("", &[environment]).contains("embedded engine only"));
-        }
+    fn a_database_needs_a_master_key_and_shows_no_password() {
+        let url = "postgres://hub:s3cret@db-1,db-2:5433/till";
+        assert!(refusal("", &[("DATABASE_URL", url)]).contains("openssl rand"));
+        assert!(refusal("database = 'mysql://x'", &[]).contains("postgres://"));
+        assert!(refusal("database_ca = 'ca.pem'", &[]).contains("without a database"));
+        let key = "0123456789abcdef".repeat(4);
+        let (_, settings) =
+            read("", &[("TILLSTREAM_DATABASE", url), ("TILLSTREAM_MASTER_KEY", &key)], Written::default()).unwrap();
+        let shown = settings.iter().find(|s| s.key == "database").unwrap();
+        assert_eq!(shown.value, "\"postgres://hub:…@db-1,db-2:5433/till\"");
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod written;
 use std::path::PathBuf;
 
 pub use layers::Setting;
-pub use used::{Config, LogFormat, MasterKeySource, admin_key_file};
+pub use used::{Config, Database, LogFormat, MasterKeySource, admin_key_file};
 pub use written::{ConfigFile, Written};
 
 /// Where the hub listens when nobody says otherwise.

@@ -16,6 +16,9 @@ const MASTER_KEY: &str = "TILLSTREAM_MASTER_KEY";
 /// A master key is 32 bytes, written in this many hexadecimal characters.
 const MASTER_KEY_CHARS: usize = 64;
 
+/// Longest name of a node, in bytes.
+const MAX_NODE: usize = 100;
+
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +37,27 @@ pub enum MasterKeySource {
     Given(Secret),
     /// In this file, which is made at first start.
     File(PathBuf),
+}
+
+/// A server that holds events and state.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its address, with the password.
+    pub url: Secret,
+    /// Certificates that its own may be signed with.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Database {
+    /// The address without what only the server may know.
+    fn shown(&self) -> String {
+        let url = self.url.reveal();
+        let Some((scheme, rest)) = url.split_once("://") else { return self.url.masked() };
+        match rest.rsplit_once('@').map(|(user, place)| (user.split(':').next().unwrap_or_default(), place)) {
+            Some((user, place)) if rest.contains(':') => format!("{scheme}://{user}:…@{place}"),
+            _ => url.to_owned(),
+        }
+    }
 }
 
 /// Everything the hub's process needs to know, checked.
@@ -57,12 +81,19 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Which log lines are written.
     pub log_level: String,
+    /// The server instead of the folder.
+    pub database: Option<Database>,
+    /// What this node is called, if somebody said so.
+    pub node: Option<String>,
 }
 
 impl Config {
     /// Fills in what is missing and refuses what cannot work.
     pub fn check(written: Written, environment: &[(String, String)]) -> Result<Self, Wrong> {
-        refuse_database(&written)?;
+        let database = database(written.database, written.database_ca)?;
+        if database.is_some() {
+            shared_master_key(written.master_key_file.as_deref(), environment)?;
+        }
         let data = written.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let behind_proxy = written.behind_proxy.unwrap_or_default();
         let allow_networks = written.allow_networks.unwrap_or_default();
@@ -78,7 +109,15 @@ impl Config {
             allow_networks,
             behind_proxy,
             log_level,
+            database,
+            node: node(written.node)?,
         })
+    }
+
+    /// What this node is called, when it listens there.
+    pub fn node_at(&self, address: SocketAddr) -> String {
+        let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.node.clone().unwrap_or_else(|| format!("{}:{}", machine(), address.port()))
     }
 
     /// The effective value of a key as TOML; None when it has none.
@@ -95,6 +134,9 @@ impl Config {
             },
             "log_format" => self.log_format.to_possible_value()?.get_name().into(),
             "log_level" => self.log_level.clone().into(),
+            "database" => self.database.as_ref()?.shown().into(),
+            "node" => self.node.clone()?.into(),
+            "database_ca" => self.database.as_ref()?.ca_file.as_ref()?.display().to_string().into(),
             _ => return None,
         };
         Some(value.to_string())
@@ -109,14 +151,38 @@ pub fn admin_key_file(data: &Path) -> Result<PathBuf, Wrong> {
     beside(data, "admin-key")
 }
 
-fn refuse_database(written: &Written) -> Result<(), Wrong> {
-    if written.database.is_none() {
+fn database(url: Option<String>, ca_file: Option<PathBuf>) -> Result<Option<Database>, Wrong> {
+    match url {
+        None if ca_file.is_some() => Err(Wrong::new("database_ca is given without a database")),
+        None => Ok(None),
+        Some(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
+            Ok(Some(Database { url: Secret::new(url), ca_file }))
+        }
+        Some(_) => Err(Wrong::new(
+            "database is no address of a PostgreSQL server, such as postgres://user:password@host:5432/tillstream",
+        )),
+    }
+}
+
+fn node(name: Option<String>) -> Result<Option<String>, Wrong> {
+    match name {
+        Some(name) if name.is_empty() || name.len() > MAX_NODE || name.chars().any(char::is_control) => {
+            Err(Wrong::new(format!("node \"{name}\" is no name: 1 to {MAX_NODE} bytes without control characters")))
+        }
+        name => Ok(name),
+    }
+}
+
+/// All nodes on a database seal with one key, so none of them may make its own.
+fn shared_master_key(file: Option<&Path>, environment: &[(String, String)]) -> Result<(), Wrong> {
+    if file.is_some() || environment.iter().any(|(name, _)| name == MASTER_KEY) {
         return Ok(());
     }
-    Err(Wrong::new(
-        "this build has the embedded engine only and cannot use a database server: \
-         leave out --database, TILLSTREAM_DATABASE and DATABASE_URL, and name a folder with --data",
-    ))
+    Err(Wrong::new(format!(
+        "with a database every node needs the same master key: make one with `openssl rand -hex {}` and give it as \
+         {MASTER_KEY} or in a file with --master-key-file",
+        MASTER_KEY_CHARS / 2
+    )))
 }
 
 /// `:8080` is every address behind a proxy and loopback otherwise; `localhost` needs no lookup.

@@ -70,14 +70,24 @@ pub struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
 
-    /// A PostgreSQL server; this build has the embedded engine only
-    #[arg(long, value_name = "URL", hide = true)]
+    /// Keep events and state in PostgreSQL 14 or newer instead of the folder: postgres://user@host[,host]/name
+    #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub database: Option<String>,
+
+    /// File with certificates (PEM) that the database server's may be signed with, besides the well-known ones
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub database_ca: Option<PathBuf>,
+
+    /// What this node is called among others on the same database [default: the machine's name and the port]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// Every key of [`Written`], in the order in which `tillstream config` prints them.
-pub const KEYS: [&str; 9] = [
+pub const KEYS: [&str; 11] = [
     "data",
     "listen",
     "allow_networks",
@@ -87,6 +97,8 @@ pub const KEYS: [&str; 9] = [
     "log_format",
     "log_level",
     "database",
+    "database_ca",
+    "node",
 ];
 
 /// A list, or one text with commas as variables have it.

@@ -7,6 +7,8 @@
 mod api;
 mod campaign;
 mod check;
+#[path = "../it/support/database.rs"]
+mod database;
 #[path = "../it/support/hub.rs"]
 mod hub;
 mod producer;

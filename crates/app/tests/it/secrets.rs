@@ -5,10 +5,20 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::support::signature::secret_in;
-use crate::support::{Reply, SOON, Stage, order};
+use crate::support::{Hub, Reply, SOON, Stage, database, order, values};
+
+/// Places in what a hub stores that have this text in them.
+pub async fn places_with(hub: &Hub, needle: &str) -> Vec<String> {
+    if database::is_used() {
+        let values = values::values(hub.folder()).await;
+        return values.into_iter().filter(|(_, value)| value.contains(needle)).map(|(place, _)| place).collect();
+    }
+    let files = files_with(&hub.folder().join("data"), needle.as_bytes());
+    files.into_iter().map(|file| file.display().to_string()).collect()
+}
 
 /// Files in a folder and below that have these bytes in them.
-pub fn files_with(folder: &Path, needle: &[u8]) -> Vec<PathBuf> {
+fn files_with(folder: &Path, needle: &[u8]) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -29,7 +39,7 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 async fn the_search_for_secrets_finds_what_is_there() {
     let stage = Stage::new().await;
     stage.emit(order("a-needle-that-is-no-secret", 1)).await;
-    assert!(!files_with(&stage.hub.folder().join("data"), b"a-needle-that-is-no-secret").is_empty());
+    assert!(!places_with(&stage.hub, "a-needle-that-is-no-secret").await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +68,7 @@ async fn secrets_are_in_no_file_no_log_no_answer_and_no_metric() {
     stage.hub.stop();
     let folder = stage.hub.folder().to_owned();
     for secret in secrets {
-        let found = files_with(&folder.join("data"), secret.as_bytes());
+        let found = places_with(&stage.hub, secret).await;
         assert!(found.is_empty(), "{secret} in {found:?}");
         assert!(!contains(&std::fs::read(folder.join("hub.log")).unwrap(), secret.as_bytes()), "{secret} in the log");
     }

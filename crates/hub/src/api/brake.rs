@@ -27,7 +27,7 @@ use crate::problem::{Problem, ProblemBody, Result};
 pub async fn release_brake(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<StatusCode> {
     let company = caller.company(Scope::DeliveriesWrite)?;
     let integration = find(&hub, company, &id).await?;
-    let runs = integration.status == Status::Running && hub.deliver().release_brake(company.no, integration.no).await;
+    let runs = integration.status == Status::Running && hub.deliver().release_brake(company.no, integration.no).await?;
     if runs {
         return Ok(StatusCode::NO_CONTENT);
     }

@@ -52,7 +52,7 @@ pub struct Standing {
 /// Finds out where an integration stands. `head` is the company's last position.
 pub async fn standing(hub: &Hub, integration: &Integration, head: Seq) -> Result<Standing> {
     let figures = hub.state().lane_figures(integration.no).await?;
-    let lane = hub.deliver().lane(integration.company, integration.no);
+    let lane = hub.deliver().lane(integration.company, integration.no).await?;
     let mut standing = Standing { figures, lane, head, oldest_waiting: None };
     if standing.cursor() < head {
         standing.oldest_waiting = accepted_after(hub, integration, standing.cursor()).await?;
@@ -92,7 +92,7 @@ impl Standing {
 fn circuit_of(health: &Health) -> Circuit {
     match health {
         Health::Flowing => Circuit::Closed,
-        Health::Probing { cause: "brake", .. } => Circuit::Braked,
+        Health::Probing { cause, .. } if cause == "brake" => Circuit::Braked,
         Health::Probing { .. } => Circuit::Open,
     }
 }

@@ -13,16 +13,25 @@ use crate::observe::Meters;
 /// Who does what the hub does by itself.
 pub(super) const SYSTEM: &str = "system";
 
+/// Whose outcomes.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) company: CompanyNo,
+    pub(super) no: IntegrationNo,
+    /// Of the lease under which the lane runs.
+    pub(super) epoch: u64,
+}
+
 /// Commits outcomes together with the attempts that led to them.
 pub(super) async fn commit(
     stores: Stores,
-    company: CompanyNo,
-    no: IntegrationNo,
+    place: Place,
     outcomes: Outcomes<Arc<Event>>,
     attempts: Vec<Attempt>,
     now: Time,
     meters: Meters,
 ) -> tillstream_store::Result<()> {
+    let Place { company, no, epoch } = place;
     let failures = attempts.iter().filter(|a| a.failure.is_some()).count() as u64;
     let mut reject = Vec::with_capacity(outcomes.given_up.len());
     for given_up in outcomes.given_up {
@@ -36,6 +45,7 @@ pub(super) async fn commit(
     let mut log: Vec<LogEntry> = outcomes.notices.into_iter().map(|n| entry(n, now)).collect();
     log.extend(outcomes.stop.clone().map(|reason| log_entry("stopped", reason, now)));
     let commit = LaneCommit {
+        epoch,
         cursor: outcomes.cursor,
         settled: outcomes.settled,
         park: outcomes.park.into_iter().map(parked).collect(),

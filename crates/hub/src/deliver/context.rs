@@ -7,6 +7,7 @@ use std::time::Duration;
 use tillstream_model::integration::Status;
 use tillstream_model::{CompanyNo, IntegrationNo};
 use tillstream_outbound::{Client, Pool, PoolKey};
+use tillstream_store::nodes::{Lease, bucket_of};
 use tillstream_store::state::{Integration, LaneHead};
 use tillstream_store::{Clock, ReadLimit, StoreError, Stores};
 use tokio::sync::oneshot;
@@ -40,6 +41,10 @@ pub(super) struct Context {
     pub(super) ending: CancellationToken,
     /// Changes of one integration are taken up one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// What this node holds, by bucket.
+    pub(super) leases: Mutex<HashMap<u16, Lease>>,
+    /// Lanes that another node keeps from taking events while it saves settings.
+    pub(super) held_for_others: Mutex<HashMap<IntegrationNo, super::Hold>>,
 }
 
 /// Why a lane's task ended.
@@ -48,13 +53,21 @@ pub(super) enum Exit {
     Asleep,
     /// It stopped its integration itself.
     Stopped,
-    /// It was told to.
+    /// It was told to, or another node runs it from now on.
     Ended,
+    /// The lease it ran under is over.
+    Lost,
     /// It could not go on and starts again from what is saved.
     Failed(String),
 }
 
 impl Context {
+    /// The lease under which this node runs a lane; None when it must not.
+    pub(super) fn lease(&self, no: IntegrationNo) -> Option<Lease> {
+        let leases = self.leases.lock().unwrap_or_else(PoisonError::into_inner);
+        leases.get(&bucket_of(no)).filter(|lease| lease.holds()).cloned()
+    }
+
     pub(super) async fn add(self: &Arc<Self>, head: LaneHead) -> Result<(), StoreError> {
         let integration = head.integration;
         let routes = self.routes.company(integration.company);
@@ -168,7 +181,7 @@ impl Context {
             let (no, id, handle) = (lane.no, lane.settings.id.clone(), lane.handle.clone());
             match self.clone().run_once(&routes, company, &id, lane).await {
                 Ok(Exit::Asleep | Exit::Ended) => return,
-                Ok(Exit::Stopped) => return routes.remove_if(no, &handle),
+                Ok(Exit::Lost | Exit::Stopped) => return routes.remove_if(no, &handle),
                 Ok(Exit::Failed(e)) => {
                     tracing::error!(integration = id, error = e, "a lane starts again from what is saved")
                 }
@@ -213,10 +226,14 @@ impl Context {
         waking: Waking,
     ) -> Result<Exit, StoreError> {
         let Some(inbox) = waking.handle.inbox() else { return Ok(Exit::Ended) };
+        let Some(lease) = self.lease(waking.no) else {
+            routes.remove_if(waking.no, &waking.handle);
+            return Ok(Exit::Ended);
+        };
         let saved = self.stores.state.integration(company, id).await?;
         match saved.filter(|i| i.no == waking.no && i.status == Status::Running) {
             Some(integration) => {
-                let runner = Runner::load(self.clone(), routes.clone(), integration, waking, inbox).await?;
+                let runner = Runner::load(self.clone(), routes.clone(), integration, lease, waking, inbox).await?;
                 Ok(runner.run().await)
             }
             None => Ok(Exit::Stopped),
@@ -229,9 +246,8 @@ impl Context {
 
     pub(super) async fn template(&self, integration: &Integration) -> Result<Arc<Template>, StoreError> {
         let company = self.name(integration.company).await?;
-        Template::new(integration.settings.clone(), &company).map(Arc::new).map_err(|e| StoreError {
-            tried: format!("prepare requests of integration {}", integration.settings.id),
-            cause: e.to_string(),
+        Template::new(integration.settings.clone(), &company).map(Arc::new).map_err(|e| {
+            StoreError::new(format!("prepare requests of integration {}", integration.settings.id), e.to_string())
         })
     }
 
@@ -243,10 +259,10 @@ impl Context {
         let fresh = self.stores.state.companies().await?.into_iter().map(|c| (c.no, c.external_id.into()));
         let mut names = self.names();
         names.extend(fresh);
-        names.get(&company).cloned().ok_or_else(|| StoreError {
-            tried: format!("find company {}", company.0),
-            cause: "there is no such company".into(),
-        })
+        names
+            .get(&company)
+            .cloned()
+            .ok_or_else(|| StoreError::new(format!("find company {}", company.0), "there is no such company"))
     }
 
     pub(super) fn names(&self) -> std::sync::MutexGuard<'_, HashMap<CompanyNo, Arc<str>>> {

@@ -1,7 +1,9 @@
 //! What others see of a running lane, and how they reach it.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use tillstream_model::lane::health::{Cause, Mode};
 use tillstream_model::{Seq, Time};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -31,8 +33,8 @@ pub(super) struct Handle {
     status: Mutex<LaneStatus>,
 }
 
-/// What a lane is doing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a lane is doing. Nodes tell each other in this shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneStatus {
     /// Everything up to here is settled or parked.
     pub cursor: Seq,
@@ -51,14 +53,14 @@ pub struct LaneStatus {
 }
 
 /// Whether a lane's receiver is well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Health {
     /// Attempts flow.
     Flowing,
     /// One probe at a time.
     Probing {
         /// `circuit`: it fails; `brake`: it rejects.
-        cause: &'static str,
+        cause: Cow<'static, str>,
         /// Since when.
         since: Time,
         /// When the next probe is due.
@@ -72,7 +74,7 @@ impl From<Mode> for Health {
             Mode::Flowing => Health::Flowing,
             Mode::Probing { cause, since, next_probe } => {
                 let cause = if cause == Cause::Circuit { "circuit" } else { "brake" };
-                Health::Probing { cause, since, next_probe }
+                Health::Probing { cause: cause.into(), since, next_probe }
             }
         }
     }

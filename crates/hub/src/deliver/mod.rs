@@ -9,6 +9,7 @@ mod context;
 mod flight;
 mod handle;
 mod http;
+mod nodes;
 mod render;
 mod routes;
 mod runner;
@@ -32,6 +33,7 @@ use crate::observe::Meters;
 use budget::Budget;
 use context::Context;
 use handle::Command;
+use nodes::Question;
 use routes::Routes;
 
 /// The lanes. Cheap to clone.
@@ -66,12 +68,12 @@ impl Deliver {
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             changing: tokio::sync::Mutex::default(),
+            leases: Mutex::default(),
+            held_for_others: Mutex::default(),
         }));
-        for head in stores.state.lane_heads().await? {
-            deliver.0.add(head).await?;
-        }
         let context = deliver.0.clone();
         deliver.0.tasks.spawn(async move { context.route().await });
+        deliver.join().await?;
         Ok(deliver)
     }
 
@@ -79,6 +81,13 @@ impl Deliver {
     /// be tried again. Its lane reads the state and does what is due. Returns when it has taken the change up: then a
     /// deleted lane has nothing under way, a stopped one starts nothing.
     pub async fn changed(&self, company: CompanyNo, no: IntegrationNo, id: &str) -> Result<(), StoreError> {
+        if self.0.lease(no).is_none() {
+            return self.tell_holder(no, &Question::Changed { company, no, id: id.to_owned() }).await;
+        }
+        self.take_up(company, no, id).await
+    }
+
+    async fn take_up(&self, company: CompanyNo, no: IntegrationNo, id: &str) -> Result<(), StoreError> {
         let _one_at_a_time = self.0.changing.lock().await;
         let saved = self.0.stores.state.integration(company, id).await?.filter(|i| i.no == no);
         match saved {
@@ -91,6 +100,15 @@ impl Deliver {
 
     /// Keeps a lane from taking events while its settings are saved.
     pub async fn hold(&self, company: CompanyNo, no: IntegrationNo) -> Result<Hold, StoreError> {
+        if self.0.lease(no).is_none()
+            && let Some(at) = self.ask_holder(no, &Question::Hold { company, no }).await?
+        {
+            return Ok(Hold { at, _until: None });
+        }
+        self.hold_here(company, no).await
+    }
+
+    async fn hold_here(&self, company: CompanyNo, no: IntegrationNo) -> Result<Hold, StoreError> {
         let routes = self.0.routes.company(company);
         // The first round may only wake a sleeper, the second talks to it.
         while self.0.tell(&routes, company, no, Command::Reload).await {
@@ -107,12 +125,26 @@ impl Deliver {
     }
 
     /// Lets a lane's reject brake go: what is refused is rejected from now on. False: the lane does not run.
-    pub async fn release_brake(&self, company: CompanyNo, no: IntegrationNo) -> bool {
+    pub async fn release_brake(&self, company: CompanyNo, no: IntegrationNo) -> Result<bool, StoreError> {
+        if self.0.lease(no).is_none() {
+            return Ok(self.ask_holder(no, &Question::ReleaseBrake { company, no }).await?.unwrap_or(false));
+        }
+        Ok(self.release_brake_here(company, no).await)
+    }
+
+    async fn release_brake_here(&self, company: CompanyNo, no: IntegrationNo) -> bool {
         self.0.tell(&self.0.routes.company(company), company, no, Command::ReleaseBrake).await
     }
 
     /// What a lane is doing now; None when its integration does not run.
-    pub fn lane(&self, company: CompanyNo, no: IntegrationNo) -> Option<LaneStatus> {
+    pub async fn lane(&self, company: CompanyNo, no: IntegrationNo) -> Result<Option<LaneStatus>, StoreError> {
+        if self.0.lease(no).is_none() {
+            return Ok(self.ask_holder(no, &Question::Look { company, no }).await?.flatten());
+        }
+        Ok(self.lane_here(company, no))
+    }
+
+    fn lane_here(&self, company: CompanyNo, no: IntegrationNo) -> Option<LaneStatus> {
         Some(match self.0.routes.company(company).look(no)? {
             Ok(handle) => handle.status(),
             Err(read_to) => LaneStatus::resting(read_to),
@@ -133,6 +165,7 @@ impl Deliver {
         let meters = &self.0.meters;
         for (gauge, count) in [
             (&meters.lanes_awake, awake),
+            (&meters.buckets_held, self.buckets_held()),
             (&meters.in_flight, in_flight),
             (&meters.parked, parked),
             (&meters.circuits_open, open),
@@ -145,15 +178,23 @@ impl Deliver {
     pub async fn save_sleeping_cursors(&self) {
         for (_, routes) in self.0.routes.all() {
             for (no, cursor) in routes.unsaved_sleepers() {
-                if let Err(e) = self.0.stores.state.advance(no, cursor).await {
+                let Some(lease) = self.0.lease(no) else { continue };
+                if let Err(e) = self.0.stores.state.advance(no, lease.epoch(), cursor).await {
                     tracing::warn!(integration = no.0, error = %e, "a cursor could not be saved; it is read over again after a restart");
                 }
             }
         }
     }
 
-    /// Has every running lane of the companies list what it has not settled up to a position as expired.
-    pub async fn expire(&self, companies: &[(CompanyNo, Seq)]) {
+    /// Has every running lane of the companies list what it has not settled up to a position as expired. False: some
+    /// lanes could not be reached.
+    pub async fn expire(&self, companies: &[(CompanyNo, Seq)]) -> Result<bool, StoreError> {
+        let others = self.expire_elsewhere(companies).await?;
+        self.expire_here(companies).await;
+        Ok(others)
+    }
+
+    async fn expire_here(&self, companies: &[(CompanyNo, Seq)]) {
         self.save_sleeping_cursors().await;
         for (company, to) in companies {
             for handle in self.0.routes.company(*company).handles() {
@@ -182,6 +223,7 @@ impl Deliver {
         for ended in endings {
             let _ = ended.await;
         }
+        self.leave().await;
         self.0.tasks.close();
         self.0.tasks.wait().await;
     }

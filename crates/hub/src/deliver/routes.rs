@@ -240,6 +240,11 @@ impl Company {
         list
     }
 
+    /// All lanes.
+    pub(super) fn lanes(&self) -> Vec<IntegrationNo> {
+        self.lock().lanes.keys().copied().collect()
+    }
+
     /// Handles of all lanes that run.
     pub(super) fn handles(&self) -> Vec<Arc<Handle>> {
         self.lock().lanes.values().filter_map(Entry::handle).collect()

@@ -11,13 +11,14 @@ use tillstream_model::lane::{Lane, Released};
 use tillstream_model::selection::wants;
 use tillstream_model::{Event, Seq, Time};
 use tillstream_store::ReadLimit;
+use tillstream_store::nodes::Lease;
 use tillstream_store::state::{Attempt, Integration, LaneCommit};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::budget::Slot;
-use super::commit::{self, commit, log_entry, waiting};
+use super::commit::{self, Place, commit, log_entry, waiting};
 use super::context::{Context, Exit};
 use super::flight::{Flight, Launcher, Made, fly};
 use super::handle::{Command, Handle, LaneStatus};
@@ -52,6 +53,7 @@ pub(super) struct Runner {
     handle: Arc<Handle>,
     inbox: mpsc::Receiver<Command>,
     integration: Integration,
+    lease: Lease,
     launcher: Arc<Launcher>,
     lane: Lane<Arc<Event>>,
     buffer: VecDeque<Arc<Event>>,
@@ -85,6 +87,7 @@ impl Runner {
         context: Arc<Context>,
         routes: Arc<Company>,
         integration: Integration,
+        lease: Lease,
         waking: Waking,
         inbox: mpsc::Receiver<Command>,
     ) -> tillstream_store::Result<Self> {
@@ -100,7 +103,7 @@ impl Runner {
         if let Some(memory) = waking.memory {
             lane.remember(*memory);
         }
-        skip_gap(&context, &integration, &mut lane, floor, now).await?;
+        skip_gap(&context, &integration, lease.epoch(), &mut lane, floor, now).await?;
         let template = context.template(&integration).await?;
         let launcher = Arc::new(Launcher {
             company,
@@ -117,6 +120,7 @@ impl Runner {
             handle: waking.handle,
             inbox,
             integration,
+            lease,
             launcher,
             lane,
             buffer: VecDeque::new(),
@@ -316,9 +320,9 @@ impl Runner {
         let released = outcomes.take_released();
         self.saved_cursor = outcomes.cursor;
         let (stores, meters) = (self.context.stores.clone(), self.context.meters.clone());
-        let (company, no) = (self.integration.company, self.integration.no);
+        let place = Place { company: self.integration.company, no: self.integration.no, epoch: self.lease.epoch() };
         let rows = std::mem::take(&mut self.rows);
-        async move { (released, commit(stores, company, no, outcomes, rows, now, meters).await) }.boxed()
+        async move { (released, commit(stores, place, outcomes, rows, now, meters).await) }.boxed()
     }
 
     fn finish_expiry(&mut self) {
@@ -376,6 +380,8 @@ impl Runner {
         let deadline = self.deadline();
         tokio::select! {
             Some(landed) = self.flying.join_next(), if !self.flying.is_empty() => self.all_landed(landed),
+            // What is under way is broken off: another node may send it again.
+            () = self.lease.over(), if self.lease.ends() => return Turn::Over(Exit::Lost),
             (released, result) = some(&mut self.committing) => return self.committed(released, result),
             read = some(&mut self.reading) => {
                 self.reading = None;
@@ -529,6 +535,7 @@ async fn until(deadline: Option<Instant>) {
 async fn skip_gap(
     context: &Context,
     integration: &Integration,
+    epoch: u64,
     lane: &mut Lane<Arc<Event>>,
     floor: Seq,
     now: Time,
@@ -540,6 +547,7 @@ async fn skip_gap(
     lane.skip_to(floor);
     let reason = format!("{} events after position {from} had passed their retention", floor - from);
     let commit = LaneCommit {
+        epoch,
         cursor: lane.progress().cursor(),
         settled: lane.progress().settled().clone(),
         log: vec![log_entry("gap_skipped", reason, now)],

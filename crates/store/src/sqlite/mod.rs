@@ -19,6 +19,7 @@ mod wal;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::nodes::Alone;
 use crate::{Clock, MasterKey, State, StoreError, Stores};
 
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
@@ -72,7 +73,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
     let lock = Arc::new(lock(folder).map_err(tried)?);
     let state = state::SqliteState::open(folder, &options, Some(lock.clone())).map_err(tried)?;
     let log = log::SqliteLog::open(folder, &options, lock).map_err(tried)?;
-    Ok(Stores { log: Arc::new(log), state: Arc::new(state) })
+    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(Alone::default()) })
 }
 
 /// Opens only the state, also while a hub has the folder open: for the command line, to make companies and keys.
@@ -83,7 +84,7 @@ pub fn open_state(folder: &Path, options: Options) -> Result<Arc<dyn State>, Sto
 }
 
 fn failed(verb: &str, folder: &Path, cause: &pool::Cause) -> StoreError {
-    StoreError { tried: format!("{verb} {}", folder.display()), cause: cause.to_string() }
+    StoreError::new(format!("{verb} {}", folder.display()), cause.to_string())
 }
 
 fn lock(folder: &Path) -> Result<std::fs::File, pool::Cause> {

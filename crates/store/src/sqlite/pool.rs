@@ -7,8 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{Result, StoreError};
 
-/// What goes wrong inside; [`Pool::run`] adds what was tried.
-pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub(super) use crate::engine::Cause;
 
 /// Most jobs that wait for a thread; who asks for more waits itself.
 const QUEUED_JOBS: usize = 1_024;
@@ -51,7 +50,7 @@ impl<C: Send + 'static> Pool<C> {
         };
         let gone = || Cause::from("the engine is shutting down");
         let result = if sent { answer.await.unwrap_or_else(|_| Err(gone())) } else { Err(gone()) };
-        result.map_err(|cause| StoreError { tried: tried(), cause: cause.to_string() })
+        result.map_err(|cause| StoreError::new(tried(), cause.to_string()))
     }
 
     /// Leaves a job to be done; false when too many wait.

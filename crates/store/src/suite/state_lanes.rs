@@ -59,7 +59,7 @@ pub(super) async fn a_moved_cursor_leaves_everything_else(engine: &impl Engine) 
         LaneCommit { cursor: 20, settled: settled.clone(), park: vec![parked(15, None)], ..LaneCommit::default() };
     stores.state.commit(made.no, commit).await.expect("commit");
     for (cursor, expected) in [(19, 20), (25, 25)] {
-        stores.state.advance(made.no, cursor).await.expect("advance");
+        stores.state.advance(made.no, 0, cursor).await.expect("advance");
         let lane = stores.state.lane(made.no).await.expect("lane");
         assert_eq!((lane.cursor, &lane.settled, lane.parked.len()), (expected, &settled, 1));
     }

@@ -10,6 +10,7 @@ use http::Method;
 use tempfile::TempDir;
 
 use super::api::Api;
+use super::database;
 use super::wait::eventually;
 
 /// The real thing.
@@ -30,6 +31,8 @@ pub struct Setup {
     pub largest_file_bytes: Option<u64>,
     /// Failures to put into the durable path, as `TILLSTREAM_FAULTS` has them.
     pub faults: Option<&'static str>,
+    /// A database that is shared with other hubs, and this one's name among them.
+    pub shared: Option<(String, String)>,
 }
 
 /// A running hub. Its folder goes away with it, unless the test fails.
@@ -45,7 +48,7 @@ pub struct Hub {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { allow_networks: Some("127.0.0.0/8"), largest_file_bytes: None, faults: None }
+        Self { allow_networks: Some("127.0.0.0/8"), largest_file_bytes: None, faults: None, shared: None }
     }
 }
 
@@ -53,6 +56,9 @@ impl Hub {
     /// Starts one on a fresh folder and waits until it is ready.
     pub async fn start(setup: Setup) -> Self {
         let folder = tempfile::Builder::new().prefix("tillstream-test-").tempdir().expect("a folder");
+        if setup.shared.is_none() {
+            database::make(folder.path()).await;
+        }
         let child = spawn(&setup, folder.path(), 0);
         let mut hub = Self { url: String::new(), setup, folder: Some(folder), child, starts: 0 };
         assert!(hub.becomes_ready().await, "the hub ended while it started:\n{}", log_tail(hub.folder()));
@@ -133,6 +139,10 @@ fn clean(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", folder);
     command.env("TILLSTREAM_MASTER_KEY", MASTER_KEY).current_dir(folder);
+    if let Some(url) = database::of(folder) {
+        // A restart takes up at once what the process before it left behind.
+        command.env("TILLSTREAM_DATABASE", url).env("TILLSTREAM_NODE", "test");
+    }
     command
 }
 
@@ -152,6 +162,9 @@ fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
     }
     if let Some(faults) = setup.faults {
         command.env("TILLSTREAM_FAULTS", faults);
+    }
+    if let Some((database, node)) = &setup.shared {
+        command.env("TILLSTREAM_DATABASE", database).env("TILLSTREAM_NODE", node);
     }
     command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts")
 }

@@ -2,12 +2,14 @@
 
 pub mod api;
 pub mod cli;
+pub mod database;
 pub mod events;
 pub mod hub;
 pub mod look;
 pub mod receiver;
 pub mod signature;
 pub mod stage;
+pub mod values;
 pub mod wait;
 
 pub use api::{Answer, Api};

@@ -7,6 +7,7 @@ use tillstream_model::{CompanyNo, Seq, Time};
 
 use super::segments::{SegmentId, Span};
 use crate::Retention;
+use crate::engine::tail::Summary;
 use crate::sqlite::conn::{Schema, open_writer};
 use crate::sqlite::pool::Cause;
 
@@ -20,17 +21,6 @@ const SCHEMA: Schema = Schema {
 
 /// Where it is in the log's folder.
 pub(super) const FILE: &str = "meta.db";
-
-/// What is known of a company's log as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Summary {
-    /// The last position.
-    pub(super) head: Seq,
-    /// When it was accepted.
-    pub(super) head_at: Time,
-    /// The last position that is no longer kept.
-    pub(super) floor: Seq,
-}
 
 /// The last of a company's events in a segment that is about to be dropped.
 pub(super) struct Last {

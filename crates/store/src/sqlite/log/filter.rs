@@ -1,14 +1,13 @@
 //! A filter over ids: tells which ones are surely not in a run, with one cache line a question.
 
+use crate::engine::caller::IdHash;
+
 /// Bits of the filter for each id: about one wrong "perhaps" in a thousand.
 const BITS_PER_ID: usize = 16;
 /// Bytes of a block; all bits of an id lie in one.
 const BLOCK_BYTES: usize = 64;
 /// Bits that an id sets in its block.
 const PROBES: usize = 8;
-
-/// SHA-256 prefix of company, site and idempotency id.
-pub(super) type IdHash = [u8; 16];
 
 /// A blocked Bloom filter. Takes its bits from the ids themselves, which are hashes already.
 pub(super) struct Filter(Vec<u8>);

@@ -7,13 +7,13 @@ use rusqlite::Connection;
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Event, EventId, Time};
 
-use super::directory::Summary;
-use super::filter::IdHash;
-use super::idempotency::{self, Caller, Ids, Used};
-use super::queue::{Job, NewEvent};
+use super::idempotency::{self, Ids, Used};
 use super::row;
 use super::segments::{SegmentId, pos, seq_of};
 use crate::Appended;
+use crate::engine::caller::{Caller, IdHash};
+use crate::engine::queue::{Job, NewEvent};
+use crate::engine::tail::Summary;
 use crate::log::IDEMPOTENCY_DAYS;
 use crate::sqlite::pool::Cause;
 

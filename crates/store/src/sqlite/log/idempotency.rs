@@ -8,41 +8,15 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use sha2::{Digest, Sha256};
-use tillstream_model::{CompanyNo, Content, EventId, Time};
+use tillstream_model::{EventId, Time};
 
-use super::filter::{Filter, IdHash};
+use super::filter::Filter;
+use crate::engine::caller::{Caller, IdHash};
 use crate::sqlite::conn::open_reader;
 use crate::sqlite::pool::Cause;
 
 /// Ids kept in memory for each segment before they become a sorted run.
 pub(super) const RUN_IDS: usize = 65_536;
-
-/// What the writer needs to know of an event with an idempotency id.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
-    /// Names the id.
-    pub(super) hash: IdHash,
-    /// Tells a repeat from another event.
-    pub(super) fingerprint: [u8; 16],
-}
-
-impl Caller {
-    /// None for an event without an idempotency id.
-    pub(super) fn of(company: CompanyNo, content: &Content) -> Option<Self> {
-        let id = content.caller_id.as_deref()?;
-        let site = content.site.as_deref();
-        let hash = Sha256::new()
-            .chain_update(company.0.to_be_bytes())
-            .chain_update(site.map_or(u64::MAX, |s| s.len() as u64).to_be_bytes())
-            .chain_update(site.unwrap_or_default())
-            .chain_update(id)
-            .finalize();
-        let mut prefix = [0; 16];
-        prefix.copy_from_slice(&hash[..16]);
-        Some(Self { hash: prefix, fingerprint: content.fingerprint() })
-    }
-}
 
 /// Where an id was used first.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +135,7 @@ mod tests {
     use super::*;
     use crate::sqlite::conn::open_writer;
     use crate::sqlite::log::segments::SCHEMA;
+    use sha2::{Digest, Sha256};
 
     fn id(n: usize) -> IdHash {
         let mut id = [0; 16];

@@ -4,12 +4,10 @@ mod directory;
 mod filter;
 mod group;
 mod idempotency;
-mod queue;
 mod read;
 mod row;
 mod search;
 pub(super) mod segments;
-mod tail;
 mod upkeep;
 mod writer;
 
@@ -21,17 +19,16 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tillstream_model::{CompanyNo, Event, EventId, Seq, Time};
 
-use self::directory::Summary;
-use self::queue::{Job, Queue};
 use self::read::Reader;
 use self::segments::Catalog;
-use self::tail::Tail;
 use self::upkeep::Upkeep;
 use self::writer::{Shared, Writer};
 use super::Options;
 use super::conn::make_folder;
 use super::disk::Disk;
 use super::pool::{Cause, Pool};
+use crate::engine::queue::{self, Job, Queue};
+use crate::engine::tail::{Summary, Tail};
 use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, ReadLimit, Result, StoreError};
 
 /// Threads that read from disk.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use tillstream_model::{CompanyNo, Event, Seq, Time};
 
-use super::directory::{self, Summary};
+use super::directory;
 use super::row;
 use super::segments::{Catalog, SegmentId, Span, pos, seq_of};
 use crate::ReadLimit;
+use crate::engine::tail::Summary;
 use crate::sqlite::conn::{Recent, open_reader};
 use crate::sqlite::pool::Cause;
 

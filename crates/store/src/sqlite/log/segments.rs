@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tillstream_model::time::DAY_MS;
-use tillstream_model::{CompanyNo, Seq, Time};
+use tillstream_model::{CompanyNo, Seq};
 
 use crate::Retention;
+pub(super) use crate::engine::segment::SegmentId;
+use crate::engine::segment::parse_day;
 use crate::sqlite::conn::{Schema, make_folder};
 use crate::sqlite::pool::Cause;
 
@@ -38,48 +39,6 @@ pub(super) fn seq_of(pos: i64) -> Seq {
 /// The company in a row's key.
 pub(super) fn company_of(pos: i64) -> CompanyNo {
     CompanyNo((pos >> SEQ_BITS) as u32)
-}
-
-/// Names a segment. Orders by day.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct SegmentId {
-    /// Days since the Unix epoch.
-    pub(super) day: i64,
-    /// How long it is kept.
-    pub(super) class: Retention,
-}
-
-impl SegmentId {
-    /// `30d/2026-11-21`.
-    pub(super) fn name(self) -> String {
-        format!("{}d/{}", self.class.days(), day_name(self.day))
-    }
-
-    /// Reads a name.
-    pub(super) fn parse(name: &str) -> Option<Self> {
-        let (class, day) = name.split_once("d/")?;
-        Some(Self { day: parse_day(day)?, class: Retention::from_days(class.parse().ok()?)? })
-    }
-
-    /// Where its file is.
-    pub(super) fn path(self, folder: &Path) -> PathBuf {
-        folder.join(format!("{}.db", self.name()))
-    }
-
-    /// Whether even its last event is older than its retention.
-    pub(super) fn is_due(self, now: Time) -> bool {
-        now.millis() >= (self.day + 1 + self.class.days()) * DAY_MS
-    }
-}
-
-/// `2026-11-21`, the name of a day's file.
-pub(in crate::sqlite) fn day_name(day: i64) -> String {
-    Time::from_millis(day * DAY_MS).to_string().chars().take("2026-11-21".len()).collect()
-}
-
-/// Reads [`day_name`].
-pub(in crate::sqlite) fn parse_day(name: &str) -> Option<i64> {
-    format!("{name}T00:00:00Z").parse().ok().map(Time::day)
 }
 
 /// A company's part of a segment: seqs of other segments may lie between.
@@ -120,7 +79,7 @@ impl Catalog {
 
     /// Where a segment's file is.
     pub(super) fn path(&self, id: SegmentId) -> PathBuf {
-        id.path(&self.folder)
+        self.folder.join(format!("{}.db", id.name()))
     }
 
     /// All segments, oldest first.
@@ -163,23 +122,5 @@ mod tests {
         assert_eq!(top, i64::MAX);
         assert_eq!((company_of(top), seq_of(top)), (CompanyNo(CompanyNo::LIMIT - 1), (1 << SEQ_BITS) - 1));
         assert!(pos(CompanyNo(1), u64::MAX) < pos(CompanyNo(2), 0));
-    }
-
-    #[test]
-    fn a_segment_reads_back_from_its_name_and_other_names_are_none() {
-        let id = SegmentId { day: 20_413, class: Retention::Month };
-        assert_eq!(id.name(), "30d/2025-11-21");
-        assert_eq!(SegmentId::parse(&id.name()), Some(id));
-        for wrong in ["", "30d", "31d/2025-11-21", "30d/2025-11-31", "30d/../../etc", "x/2025-11-21"] {
-            assert_eq!(SegmentId::parse(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_segment_is_due_when_its_last_moment_is_older_than_its_retention() {
-        let id = SegmentId { day: 100, class: Retention::Week };
-        let end = Time::from_millis(108 * DAY_MS);
-        assert!(id.is_due(end));
-        assert!(!id.is_due(Time::from_millis(end.millis() - 1)));
     }
 }

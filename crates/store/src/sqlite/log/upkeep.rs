@@ -8,8 +8,8 @@ use tillstream_model::{CompanyNo, Seq, Time};
 use super::directory::{self, Last};
 use super::read::{accepted_at, ends};
 use super::segments::{Catalog, SegmentId, company_of, pos};
-use super::tail::Tail;
 use crate::DueSegment;
+use crate::engine::tail::Tail;
 use crate::sqlite::conn::{open_reader, remove_database};
 use crate::sqlite::pool::Cause;
 

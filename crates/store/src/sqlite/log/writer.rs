@@ -8,14 +8,13 @@ use rusqlite::Connection;
 use tillstream_model::Time;
 use tillstream_model::time::DAY_MS;
 
-use super::directory::Summary;
 use super::group::Group;
 use super::idempotency::Ids;
-use super::queue::{self, Job, Waiting};
 use super::read::Reader;
 use super::segments::{Catalog, SCHEMA, SegmentId};
-use super::tail::Tail;
 use super::upkeep::Upkeep;
+use crate::engine::queue::{self, Job, Waiting};
+use crate::engine::tail::{Summary, Tail};
 use crate::log::IDEMPOTENCY_DAYS;
 use crate::sqlite::conn::open_writer;
 use crate::sqlite::fault::{self, Failure, FaultPoint, Faults, OnFatal};
@@ -181,11 +180,11 @@ impl Writer {
             return Ok(());
         }
         let path = self.shared.catalog.path(id);
-        let conn = open_writer(&path, &SCHEMA)?;
+        let mut conn = open_writer(&path, &SCHEMA)?;
         if self.shared.catalog.get(id) != Some(false) {
             self.reopen(id)?;
         }
-        let wal = Wal::new(&path, self.shared.on_fatal.clone());
+        let wal = Wal::of(&mut conn, &path, self.shared.on_fatal.clone())?;
         if let Some(old) = self.active.insert(id.class, Active { id, conn, wal }) {
             self.close(old);
         }

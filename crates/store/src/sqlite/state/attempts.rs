@@ -8,9 +8,9 @@ use rusqlite::{Connection, params};
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{IntegrationNo, Time};
 
+use crate::engine::segment::{day_name, parse_day};
 use crate::sqlite::conn::{Schema, make_folder, open_writer, remove_database};
 use crate::sqlite::fault::{Failure, OnFatal};
-use crate::sqlite::log::segments::{day_name, parse_day};
 use crate::sqlite::pool::{Cause, Pool};
 use crate::sqlite::wal::Wal;
 use crate::state::{ATTEMPT_DAYS, Attempt, KEPT_ANSWER_BYTES};
@@ -146,9 +146,10 @@ impl AttemptWriter {
 
     fn open_day(&self, day: i64) -> Result<Open, Cause> {
         let path: &Path = &self.days.path(day);
-        let conn = open_writer(path, &SCHEMA)?;
+        let mut conn = open_writer(path, &SCHEMA)?;
+        let wal = Wal::of(&mut conn, path, self.on_fatal.clone())?;
         self.days.lock().insert(day);
-        Ok(Open { day, conn, wal: Wal::new(path, self.on_fatal.clone()) })
+        Ok(Open { day, conn, wal })
     }
 }
 

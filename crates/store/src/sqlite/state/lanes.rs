@@ -8,8 +8,9 @@ use tillstream_model::integration::Status;
 use tillstream_model::{IntegrationNo, Seq, Time};
 
 use super::writer::{Stop, Work};
-use super::{entries, event, integrations, rejected, settled};
+use super::{entries, integrations, rejected};
 use crate::StoreError;
+use crate::engine::{event, settled};
 use crate::sqlite::pool::Cause;
 use crate::state::{LaneCommit, LaneFigures, LaneState, Parked, Totals};
 

@@ -3,13 +3,11 @@
 mod attempts;
 mod companies;
 mod entries;
-mod event;
 mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
 mod rejected;
-mod settled;
 mod sweep;
 mod writer;
 
@@ -226,7 +224,7 @@ impl State for SqliteState {
         self.writer.call("commit outcomes", move |w| lanes::commit(w, no, commit)).await
     }
 
-    async fn advance(&self, no: IntegrationNo, cursor: Seq) -> Result<()> {
+    async fn advance(&self, no: IntegrationNo, _: u64, cursor: Seq) -> Result<()> {
         self.writer.call("move a cursor", move |w| lanes::advance(w, no, cursor)).await
     }
 

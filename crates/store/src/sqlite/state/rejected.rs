@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tillstream_model::{EventId, IntegrationNo, Time};
 
 use super::writer::{Stop, Work};
-use super::{event, integrations, lanes};
+use super::{integrations, lanes};
+use crate::engine::event;
 use crate::sqlite::pool::Cause;
 use crate::state::{Parked, Rejected, RejectedRow};
 use crate::{Page, StoreError};

@@ -107,7 +107,7 @@ where
 }
 
 fn store_error(tried: &str, cause: &str) -> StoreError {
-    StoreError { tried: tried.to_owned(), cause: cause.to_owned() }
+    StoreError::new(tried, cause)
 }
 
 /// The way to the writer. Dropping it ends the writer after what waits.
@@ -126,9 +126,9 @@ impl Writer {
         sealer: Arc<Sealer>,
         attempts: AttemptWriter,
     ) -> Result<Self, Cause> {
-        let wal = Wal::new(file, options.on_fatal.clone());
         let checkpoints = Pool::start("state-checkpoint", vec![()])?;
-        let conn = open_writer(file, &SCHEMA)?;
+        let mut conn = open_writer(file, &SCHEMA)?;
+        let wal = Wal::of(&mut conn, file, options.on_fatal.clone())?;
         let thread = Thread { conn, wal, checkpoints, sealer, attempts, options: options.clone() };
         let (calls, waiting) = mpsc::channel(QUEUED_CALLS);
         let unanswered = Arc::new(Mutex::new(Vec::new()));

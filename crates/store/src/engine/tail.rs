@@ -3,13 +3,23 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tillstream_model::{CompanyNo, Event, Seq};
+use tillstream_model::{CompanyNo, Event, Seq, Time};
 
-use super::directory::Summary;
 use crate::ReadLimit;
 
+/// What is known of a company's log as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Summary {
+    /// The last position.
+    pub(crate) head: Seq,
+    /// When it was accepted.
+    pub(crate) head_at: Time,
+    /// The last position that is no longer kept.
+    pub(crate) floor: Seq,
+}
+
 /// Answers those who are up to date without a disk and without another thread.
-pub(super) struct Tail {
+pub(crate) struct Tail {
     most_bytes: usize,
     inner: Mutex<Inner>,
 }
@@ -33,18 +43,18 @@ struct Company {
 
 impl Tail {
     /// Keeps at most this many bytes of events ([`tillstream_model::Content::size`]).
-    pub(super) fn new(most_bytes: usize) -> Self {
+    pub(crate) fn new(most_bytes: usize) -> Self {
         Self { most_bytes, inner: Mutex::default() }
     }
 
     /// What is known of a company; None until somebody looked at the disk.
-    pub(super) fn summary(&self, company: CompanyNo) -> Option<Summary> {
+    pub(crate) fn summary(&self, company: CompanyNo) -> Option<Summary> {
         self.lock().companies.get(&company).map(|c| c.summary)
     }
 
     /// Notes what the disk says of a company, unless it is known already: then it may have moved on. `look` is repeated
     /// when a segment was dropped meanwhile.
-    pub(super) fn learn<E>(
+    pub(crate) fn learn<E>(
         &self,
         company: CompanyNo,
         mut look: impl FnMut() -> Result<Summary, E>,
@@ -60,11 +70,19 @@ impl Tail {
         }
     }
 
-    /// Adds committed events; each company's are in order.
-    pub(super) fn publish(&self, events: Vec<Arc<Event>>) {
+    /// Adds committed events; each company's are in order. Where some are missing, those before them are forgotten.
+    pub(crate) fn publish(&self, events: Vec<Arc<Event>>) {
         let inner = &mut *self.lock();
         for event in events {
             let company = inner.companies.entry(event.company).or_default();
+            if event.seq <= company.summary.head {
+                continue;
+            }
+            if event.seq > company.summary.head + 1 {
+                inner.bytes -= company.events.iter().map(|e| e.content.size()).sum::<usize>();
+                company.events.clear();
+                inner.order.retain(|no| *no != event.company);
+            }
             company.summary.head = event.seq;
             company.summary.head_at = event.accepted_at;
             inner.bytes += event.content.size();
@@ -75,7 +93,7 @@ impl Tail {
     }
 
     /// Notes the new floors after a segment was dropped.
-    pub(super) fn dropped(&self, floors: impl Iterator<Item = (CompanyNo, Seq)>) {
+    pub(crate) fn dropped(&self, floors: impl Iterator<Item = (CompanyNo, Seq)>) {
         let mut inner = self.lock();
         inner.drops += 1;
         for (company, floor) in floors {
@@ -86,7 +104,7 @@ impl Tail {
     }
 
     /// The events after a position; None when the disk has to be asked.
-    pub(super) fn read(&self, company: CompanyNo, after: Seq, limit: ReadLimit) -> Option<Vec<Arc<Event>>> {
+    pub(crate) fn read(&self, company: CompanyNo, after: Seq, limit: ReadLimit) -> Option<Vec<Arc<Event>>> {
         let inner = self.lock();
         let company = inner.companies.get(&company)?;
         if after >= company.summary.head {
@@ -104,7 +122,7 @@ impl Tail {
     }
 
     /// The event at a position, if it is in memory.
-    pub(super) fn get(&self, company: CompanyNo, seq: Seq) -> Option<Arc<Event>> {
+    pub(crate) fn get(&self, company: CompanyNo, seq: Seq) -> Option<Arc<Event>> {
         let inner = self.lock();
         let events = &inner.companies.get(&company)?.events;
         let at = seq.checked_sub(events.front()?.seq)?;
@@ -134,7 +152,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::suite::content;
-    use tillstream_model::{EventId, Time};
+    use tillstream_model::EventId;
 
     const A: CompanyNo = CompanyNo(1);
     const B: CompanyNo = CompanyNo(2);

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use tillstream_model::json::Json;
 use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
 
-use crate::sqlite::pool::Cause;
+use super::Cause;
 
 /// The version that is written; every version up to it is read.
 const VERSION: u32 = 1;
@@ -39,7 +39,7 @@ struct Document<'a> {
 }
 
 /// As stored.
-pub(super) fn write(event: &Event) -> Result<Vec<u8>, Cause> {
+pub(crate) fn write(event: &Event) -> Result<Vec<u8>, Cause> {
     let c = &event.content;
     let text = |text: &'_ Option<Box<str>>| text.as_deref().map(|t| Cow::Owned(t.to_owned()));
     Ok(serde_json::to_vec(&Document {
@@ -61,7 +61,7 @@ pub(super) fn write(event: &Event) -> Result<Vec<u8>, Cause> {
 }
 
 /// Reads what was stored.
-pub(super) fn read(bytes: &[u8]) -> Result<Event, Cause> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Event, Cause> {
     let d: Document<'_> = serde_json::from_slice(bytes)?;
     if d.v > VERSION {
         return Err(format!("a stored event is of version {}; this program knows {VERSION}", d.v).into());

@@ -2,10 +2,10 @@
 
 use tillstream_model::{Ranges, Seq};
 
-use crate::sqlite::pool::Cause;
+use super::Cause;
 
 /// As stored; empty when nothing is in it.
-pub(super) fn write(ranges: &Ranges) -> Vec<u8> {
+pub(crate) fn write(ranges: &Ranges) -> Vec<u8> {
     let (mut out, mut end) = (Vec::new(), 0);
     for (first, last) in ranges.iter() {
         push(&mut out, first - end);
@@ -16,7 +16,7 @@ pub(super) fn write(ranges: &Ranges) -> Vec<u8> {
 }
 
 /// Reads what was stored.
-pub(super) fn read(mut bytes: &[u8]) -> Result<Ranges, Cause> {
+pub(crate) fn read(mut bytes: &[u8]) -> Result<Ranges, Cause> {
     let (mut ranges, mut end) = (Ranges::default(), 0u64);
     while !bytes.is_empty() {
         let first = end.checked_add(pull(&mut bytes)?);

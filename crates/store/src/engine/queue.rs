@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tillstream_model::{CompanyNo, Content};
 use tokio::sync::oneshot;
 
-use super::idempotency::Caller;
+use super::caller::Caller;
 use crate::{Append, AppendError, Appended, Retention};
 
 /// Most appends that wait, whatever their size.
@@ -18,21 +18,21 @@ const GROUP_EVENTS: usize = 5_000;
 const GROUP_BYTES: usize = 4 << 20;
 
 /// An append with all that can be computed beside the writer.
-pub(super) struct Job {
-    pub(super) company: CompanyNo,
-    pub(super) retention: Retention,
-    pub(super) events: Vec<NewEvent>,
-    pub(super) bytes: usize,
-    pub(super) reply: oneshot::Sender<Reply>,
+pub(crate) struct Job {
+    pub(crate) company: CompanyNo,
+    pub(crate) retention: Retention,
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) bytes: usize,
+    pub(crate) reply: oneshot::Sender<Reply>,
 }
 
 /// What an append is told.
-pub(super) type Answer = Result<Vec<Appended>, AppendError>;
+pub(crate) type Answer = Result<Vec<Appended>, AppendError>;
 
 /// An append's answer, and those of others of its commit to pass on.
-pub(super) struct Reply {
+pub(crate) struct Reply {
     /// What this one is told.
-    pub(super) own: Answer,
+    pub(crate) own: Answer,
     _others: Others,
 }
 
@@ -51,7 +51,7 @@ impl Drop for Others {
 }
 
 /// Tells every append of a commit.
-pub(super) fn tell(mut answers: Vec<(oneshot::Sender<Reply>, Answer)>) {
+pub(crate) fn tell(mut answers: Vec<(oneshot::Sender<Reply>, Answer)>) {
     if let Some((first, own)) = answers.pop() {
         // A reply that is not taken is dropped here, and passes the others on all the same.
         let _ = first.send(Reply { own, _others: Others(answers) });
@@ -59,10 +59,10 @@ pub(super) fn tell(mut answers: Vec<(oneshot::Sender<Reply>, Answer)>) {
 }
 
 /// An event before it has a position.
-pub(super) struct NewEvent {
-    pub(super) content: Content,
-    pub(super) random: [u8; 10],
-    pub(super) caller: Option<Caller>,
+pub(crate) struct NewEvent {
+    pub(crate) content: Content,
+    pub(crate) random: [u8; 10],
+    pub(crate) caller: Option<Caller>,
 }
 
 impl NewEvent {
@@ -78,13 +78,13 @@ const PATIENCE_PART: u32 = 2;
 const MAX_PATIENCE: Duration = Duration::from_millis(1);
 
 /// The way in. Closed when it is dropped.
-pub(super) struct Queue {
+pub(crate) struct Queue {
     shared: Arc<Shared>,
     most_bytes: usize,
 }
 
 /// The way out, for the writer. Closed when it is dropped.
-pub(super) struct Waiting {
+pub(crate) struct Waiting {
     shared: Arc<Shared>,
     /// How many appends the last group had.
     last: usize,
@@ -120,14 +120,14 @@ impl Shared {
 }
 
 /// A queue of at most this many bytes. A single append over the limit is taken when nothing else waits.
-pub(super) fn queue(most_bytes: usize) -> (Queue, Waiting) {
+pub(crate) fn queue(most_bytes: usize) -> (Queue, Waiting) {
     let shared = Arc::new(Shared::default());
     (Queue { shared: shared.clone(), most_bytes }, Waiting { shared, last: 0, stragglers: None })
 }
 
 impl Queue {
     /// Puts an append in and gives where its answer will come, or refuses it at once.
-    pub(super) fn push(&self, append: Append) -> Result<oneshot::Receiver<Reply>, AppendError> {
+    pub(crate) fn push(&self, append: Append) -> Result<oneshot::Receiver<Reply>, AppendError> {
         let Append { company, retention, events } = append;
         let bytes = events.iter().map(Content::size).sum();
         let events = events.into_iter().map(|content| NewEvent::new(company, content)).collect();
@@ -143,7 +143,7 @@ impl Queue {
     }
 
     /// Whether anything would be taken now.
-    pub(super) fn ready(&self) -> Result<(), AppendError> {
+    pub(crate) fn ready(&self) -> Result<(), AppendError> {
         self.takes(&self.shared.lock(), 1)
     }
 
@@ -168,7 +168,7 @@ impl Drop for Queue {
 impl Waiting {
     /// Waits for an append and takes everything that waits with it, up to a group. None when the queue is closed and
     /// empty.
-    pub(super) fn group(&mut self) -> Option<Vec<Job>> {
+    pub(crate) fn group(&mut self) -> Option<Vec<Job>> {
         let mut line = self.shared.lock();
         line.wanted = 1;
         line = self
@@ -189,11 +189,23 @@ impl Waiting {
         (!group.is_empty()).then_some(group)
     }
 
+    /// Takes everything that waits, to be refused.
+    pub(crate) fn take_all(&self) -> Vec<Job> {
+        let mut line = self.shared.lock();
+        line.bytes -= line.jobs.iter().map(|j| j.bytes).sum::<usize>();
+        line.jobs.drain(..).collect()
+    }
+
+    /// Whether nothing will come any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.lock().closed
+    }
+
     /// Notes that a group does not wait any more, and how long its commit took.
     ///
     /// Callers that were just answered ask again a moment later. Without waiting for them, half of them would always
     /// be in the commit under way and half in the next, and a commit costs nearly the same for half as many.
-    pub(super) fn done(&mut self, bytes: usize, took: Duration) {
+    pub(crate) fn done(&mut self, bytes: usize, took: Duration) {
         let mut line = self.shared.lock();
         line.bytes -= bytes;
         let patience = (took / PATIENCE_PART).min(MAX_PATIENCE);

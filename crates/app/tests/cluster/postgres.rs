@@ -1,0 +1,190 @@
+//! A PostgreSQL primary with a synchronous standby, to be killed and promoted at will.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+use tokio_postgres::NoTls;
+
+use crate::wait::eventually;
+
+/// The role and database that hubs use.
+const NAME: &str = "tillstream";
+const START: Duration = Duration::from_secs(30);
+
+/// Two servers, one of them the primary.
+pub struct Pair {
+    folder: TempDir,
+    programs: PathBuf,
+    /// Whose the servers are when the tests run as root, which they refuse.
+    user: Option<(u32, u32)>,
+    pub ports: [u16; 2],
+    /// Which one takes writes.
+    pub primary: usize,
+}
+
+impl Pair {
+    /// Makes both and waits until commits wait for the standby.
+    pub async fn start() -> Self {
+        let programs = std::env::var("TILLSTREAM_POSTGRES_BIN")
+            .expect("TILLSTREAM_POSTGRES_BIN: run `make test`, or the test inside `tests/postgres/with`");
+        let folder = tempfile::Builder::new().prefix("tillstream-pair-").tempdir().expect("a folder");
+        let user = unprivileged();
+        if let Some((uid, gid)) = user {
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).expect("root may give folders away");
+        }
+        let pair = Self { folder, programs: programs.into(), user, ports: [free_port(), free_port()], primary: 0 };
+        let data = pair.data(0);
+        pair.run("initdb", &["-D", &data, "-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        pair.launch(0);
+        pair.sql("postgres", &format!("CREATE DATABASE {NAME}")).await;
+        pair.attach_standby().await;
+        pair
+    }
+
+    /// Both, as hubs are told them; through other ports when there is something in between.
+    pub fn url(&self, ports: [u16; 2]) -> String {
+        format!("postgres://{NAME}@127.0.0.1:{},127.0.0.1:{}/{NAME}", ports[0], ports[1])
+    }
+
+    /// Ends the primary without asking, makes the standby the primary, and the old one its standby.
+    pub async fn fail_over(&mut self) {
+        let (old, new) = (self.primary, 1 - self.primary);
+        self.stop(old);
+        let data = self.data(new);
+        self.run("pg_ctl", &["-D", &data, "-w", "promote"]);
+        self.primary = new;
+        std::fs::remove_dir_all(self.data(old)).expect("the old primary's data");
+        self.attach_standby().await;
+    }
+
+    /// Ends both without asking and starts them again.
+    pub async fn restart(&self) {
+        for server in [0, 1] {
+            self.stop(server);
+        }
+        for server in [self.primary, 1 - self.primary] {
+            self.launch(server);
+        }
+        self.replicated().await;
+    }
+
+    /// Ends the primary without asking, for a while.
+    pub fn stop_primary(&self) {
+        self.stop(self.primary);
+    }
+
+    /// Starts it again.
+    pub fn start_primary(&self) {
+        self.launch(self.primary);
+    }
+
+    async fn attach_standby(&self) {
+        let standby = 1 - self.primary;
+        let (data, port) = (self.data(standby), self.ports[self.primary].to_string());
+        let from = ["-h", "127.0.0.1", "-p", &port, "-U", NAME];
+        self.run(
+            "pg_basebackup",
+            &[&from[..], &["-D", &data, "-R", "-X", "stream", "--no-sync", "-c", "fast"]].concat(),
+        );
+        self.launch(standby);
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+        self.sql("postgres", "SELECT pg_reload_conf()").await;
+        self.replicated().await;
+    }
+
+    /// Waits until commits wait for the standby.
+    async fn replicated(&self) {
+        let ask = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
+        eventually("the standby is synchronous", START, async || {
+            (self.ask("postgres", ask).await.ok()? == 1).then_some(())
+        })
+        .await;
+    }
+
+    async fn sql(&self, database: &str, sql: &str) {
+        let (client, _connection) = self.connect(database).await.expect("a connection");
+        client.batch_execute(sql).await.expect(sql);
+    }
+
+    async fn ask(&self, database: &str, sql: &str) -> Result<i64, tokio_postgres::Error> {
+        let (client, _connection) = self.connect(database).await?;
+        Ok(client.query_one(sql, &[]).await?.get(0))
+    }
+
+    async fn connect(&self, database: &str) -> Result<(tokio_postgres::Client, JoinSet<()>), tokio_postgres::Error> {
+        let url = format!("postgres://{NAME}@127.0.0.1:{}/{database}", self.ports[self.primary]);
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+        let mut task = JoinSet::new();
+        task.spawn(async move { drop(connection.await) });
+        Ok((client, task))
+    }
+
+    fn launch(&self, server: usize) {
+        let (data, log) = (self.data(server), self.folder.path().join(format!("log-{server}")));
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={} -c unix_socket_directories= -c max_connections=150 -c shared_buffers=32MB",
+            self.ports[server]
+        );
+        self.run("pg_ctl", &["-D", &data, "-l", &log.display().to_string(), "-w", "-o", &options, "start"]);
+    }
+
+    fn stop(&self, server: usize) {
+        let data = self.data(server);
+        self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]);
+    }
+
+    fn data(&self, server: usize) -> String {
+        self.folder.path().join(format!("data-{server}")).display().to_string()
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let output = self.folder.path().join("output");
+        let to = std::fs::File::create(&output).expect("a file");
+        let mut command = Command::new(self.programs.join(program));
+        command.args(arguments).current_dir(self.folder.path());
+        command.stdin(Stdio::null()).stdout(to.try_clone().expect("a handle")).stderr(to);
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        let status = command.status().expect("it runs");
+        let said = || std::fs::read_to_string(&output).unwrap_or_default();
+        assert!(status.success(), "{program} {arguments:?}: {status}\n{}", said());
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for server in [0, 1] {
+            let data = self.data(server);
+            if Path::new(&data).join("postmaster.pid").exists() && !std::thread::panicking() {
+                self.stop(server);
+            } else if let Ok(pid) = std::fs::read_to_string(Path::new(&data).join("postmaster.pid")) {
+                let pid = pid.lines().next().unwrap_or_default().to_owned();
+                let _ = Command::new("kill").args(["-QUIT", &pid]).status();
+            }
+        }
+    }
+}
+
+/// Somebody who is not root, when this is root.
+fn unprivileged() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = std::fs::read_to_string("/etc/passwd").expect("users");
+    let ids = |name: &str| {
+        let line = users.lines().find(|l| l.split(':').next() == Some(name))?;
+        let mut fields = line.split(':').skip(2).map(|f| f.parse().ok());
+        Some((fields.next()??, fields.next()??))
+    };
+    ids("postgres").or_else(|| ids("nobody"))
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

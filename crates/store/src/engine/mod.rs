@@ -1,0 +1,24 @@
+//! What the engines have in common: appends on their way to a writer, the newest events in memory, and how things are
+//! spelled at rest.
+
+pub(crate) mod caller;
+pub(crate) mod event;
+pub(crate) mod queue;
+pub(crate) mod segment;
+pub(crate) mod settled;
+pub(crate) mod tail;
+
+use crate::StoreError;
+
+/// What goes wrong inside an engine; its calls add what was tried.
+pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// A cause that goes away by itself: the server can't be reached, or does not answer.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Away(pub(crate) String);
+
+/// The error of a call for which this went wrong.
+pub(crate) fn failed(tried: impl Into<String>, cause: &Cause) -> StoreError {
+    StoreError { tried: tried.into(), cause: cause.to_string(), away: cause.is::<Away>() }
+}

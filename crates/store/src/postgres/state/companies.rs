@@ -1,0 +1,56 @@
+//! Companies.
+
+use tillstream_model::CompanyNo;
+use tokio_postgres::Row;
+use tokio_postgres::types::Type;
+
+use super::json;
+use super::spell;
+use super::tx::Stop;
+use crate::Retention;
+use crate::engine::Cause;
+use crate::postgres::row;
+use crate::postgres::session::Session;
+use crate::state::{Company, CreateError};
+
+pub(super) async fn create(
+    session: &Session,
+    external_id: &str,
+    name: &str,
+    retention: Retention,
+    ingest_drop: Vec<String>,
+) -> Result<Company, Stop<CreateError>> {
+    let (external_id, name) = (spell::text(external_id).into_owned(), spell::text(name).into_owned());
+    // Looked up first, because a conflict would use up one of the few numbers.
+    let sql = "INSERT INTO companies (external_id, name, retention, ingest_drop)
+               SELECT $1, $2, $3, $4 WHERE NOT EXISTS (SELECT 1 FROM companies WHERE external_id = $1)
+               ON CONFLICT (external_id) DO NOTHING RETURNING no";
+    let params = [
+        (&external_id as _, Type::TEXT),
+        (&name as _, Type::TEXT),
+        (&i32::try_from(retention.days())? as _, Type::INT4),
+        (&serde_json::to_string(&ingest_drop)? as _, Type::TEXT),
+    ];
+    let Some(made) = session.row(sql, &params).await? else { return Err(Stop::Refused(CreateError::Taken)) };
+    let no = row::company(made.get(0));
+    if no.0 >= CompanyNo::LIMIT {
+        return Err(Stop::Broken("there is no room for more companies".into()));
+    }
+    Ok(Company { no, external_id, name, retention, ingest_drop })
+}
+
+pub(super) async fn all(session: &Session) -> Result<Vec<Company>, Cause> {
+    let sql = "SELECT no, external_id, name, retention, ingest_drop FROM companies ORDER BY no";
+    session.rows(sql, &[]).await?.iter().map(company).collect()
+}
+
+fn company(row: &Row) -> Result<Company, Cause> {
+    let days: i32 = row.get(3);
+    Ok(Company {
+        no: row::company(row.get(0)),
+        external_id: row.get(1),
+        name: row.get(2),
+        retention: Retention::from_days(days.into()).ok_or("a stored retention is unknown")?,
+        ingest_drop: json(row, 4)?,
+    })
+}

@@ -1,0 +1,265 @@
+//! The state in tables, attempts in a table for each day.
+//!
+//! Whoever changes what hangs on a lane (outcomes, a retry, deleting it) locks the lane's row first, and several of
+//! them in the order of their numbers; whoever changes an integration's settings or status locks its row, and after the
+//! lane's if both are needed. Outcomes share their buckets before any of that. So nobody waits in a circle.
+
+mod attempts;
+mod commits;
+mod companies;
+mod entries;
+mod fence;
+mod integrations;
+mod keys;
+mod lanes;
+mod ledger;
+mod outcome;
+mod parked;
+mod place;
+mod rejected;
+mod spell;
+mod sweep;
+mod tx;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use tillstream_model::integration::{Settings, Status};
+use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
+use tokio_postgres::Row;
+
+use self::commits::Commits;
+use self::outcome::Outcome;
+use self::tx::{Tx, tried};
+use super::days::Known;
+use super::session::{Pooled, Sessions};
+use crate::engine::Cause;
+use crate::state::{
+    Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState,
+    LogEntry, Parked, RejectedRow, SaveError,
+};
+use crate::{Page, Result, Retention, Sealer, State};
+
+/// The state on a server.
+pub(super) struct PgState {
+    commits: Commits,
+    sessions: Sessions,
+    known: Arc<Known>,
+    sealer: Sealer,
+}
+
+impl PgState {
+    /// Starts the task that writes outcomes, on a connection of its own: commits must not wait for people's lists.
+    pub(super) fn open(sessions: Sessions, options: &super::Options) -> Self {
+        let known = Arc::new(Known::new());
+        let commits = Commits::start(sessions.apart(1), known.clone(), options.clock.clone());
+        Self { commits, sessions, known, sealer: Sealer::new(&options.master_key) }
+    }
+
+    async fn session(&self, what: &'static str) -> Result<Pooled> {
+        tried(what, self.sessions.get().await)
+    }
+
+    async fn begin(&self, what: &'static str) -> Result<Tx> {
+        Tx::begin(&self.sessions, what).await
+    }
+}
+
+/// A column that holds JSON.
+fn json<T: DeserializeOwned>(row: &Row, column: usize) -> Result<T, Cause> {
+    Ok(serde_json::from_str(row.get(column))?)
+}
+
+/// A page of rows of which one more than `limit` was asked for.
+fn page<T>(mut rows: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Page<T> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(place);
+    Page { items: rows, next }
+}
+
+#[async_trait]
+impl State for PgState {
+    async fn create_company(
+        &self,
+        external_id: &str,
+        name: &str,
+        retention: Retention,
+        ingest_drop: Vec<String>,
+    ) -> Result<Company, CreateError> {
+        let tx = self.begin("make a company").await?;
+        let made = companies::create(&tx, external_id, name, retention, ingest_drop).await;
+        tx.end(made).await
+    }
+
+    async fn companies(&self) -> Result<Vec<Company>> {
+        let what = "list companies";
+        tried(what, companies::all(&*self.session(what).await?).await)
+    }
+
+    async fn create_key(&self, key: Key) -> Result<()> {
+        let tx = self.begin("save a key").await?;
+        let made = keys::create(&tx, &key).await;
+        tx.end(made).await
+    }
+
+    async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<Key>> {
+        let what = "look up a key";
+        tried(what, keys::by_hash(&*self.session(what).await?, hash).await)
+    }
+
+    async fn keys(&self, company: Option<CompanyNo>) -> Result<Vec<Key>> {
+        let what = "list keys";
+        tried(what, keys::of(&*self.session(what).await?, company).await)
+    }
+
+    async fn delete_key(&self, company: Option<CompanyNo>, id: &str) -> Result<bool> {
+        let tx = self.begin("delete a key").await?;
+        let deleted = keys::delete(&tx, company, id).await;
+        tx.end(deleted).await
+    }
+
+    async fn touch_keys(&self, used: Vec<(String, Time)>) -> Result<()> {
+        let tx = self.begin("note when keys were used").await?;
+        let noted = keys::touch(&tx, &used).await;
+        tx.end(noted).await
+    }
+
+    async fn create_integration(
+        &self,
+        company: CompanyNo,
+        settings: Settings,
+        cursor: Seq,
+        entry: LogEntry,
+    ) -> Result<Integration, CreateError> {
+        let tx = self.begin("make an integration").await?;
+        let made = integrations::create(&tx, &self.sealer, company, settings, cursor, &entry).await;
+        tx.end(made).await
+    }
+
+    async fn integration(&self, company: CompanyNo, id: &str) -> Result<Option<Integration>> {
+        let what = "look up an integration";
+        tried(what, integrations::get(&*self.session(what).await?, &self.sealer, company, id).await)
+    }
+
+    async fn integrations(&self, company: CompanyNo, after: Option<&str>, limit: usize) -> Result<Vec<Integration>> {
+        let what = "list integrations";
+        let session = self.session(what).await?;
+        tried(what, integrations::list(&session, &self.sealer, company, after, limit).await)
+    }
+
+    async fn lane_heads(&self) -> Result<Vec<LaneHead>> {
+        let what = "list lanes";
+        tried(what, integrations::lane_heads(&*self.session(what).await?, &self.sealer).await)
+    }
+
+    async fn save_settings(
+        &self,
+        company: CompanyNo,
+        settings: Settings,
+        expected: Option<u32>,
+        at: Seq,
+        entry: LogEntry,
+    ) -> Result<Integration, SaveError> {
+        let tx = self.begin("save settings").await?;
+        let saved = integrations::save(&tx, &self.sealer, company, settings, expected, at, &entry).await;
+        tx.end(saved).await
+    }
+
+    async fn settings_at(&self, no: IntegrationNo, seq: Seq) -> Result<Option<(u32, Settings)>> {
+        let what = "look up settings";
+        tried(what, integrations::settings_at(&*self.session(what).await?, &self.sealer, no, seq).await)
+    }
+
+    async fn set_status(
+        &self,
+        company: CompanyNo,
+        id: &str,
+        status: Status,
+        entry: LogEntry,
+    ) -> Result<Option<Integration>> {
+        let tx = self.begin("start or stop").await?;
+        let set = integrations::set_status(&tx, &self.sealer, company, id, status, &entry).await;
+        tx.end(set).await
+    }
+
+    async fn delete_integration(&self, company: CompanyNo, id: &str) -> Result<bool> {
+        let tx = self.begin("delete an integration").await?;
+        let deleted = integrations::delete(&tx, company, id).await;
+        tx.end(deleted).await
+    }
+
+    async fn lane(&self, no: IntegrationNo) -> Result<LaneState> {
+        let tx = self.begin("look up a lane").await?;
+        let lane = lanes::state(&tx, no).await;
+        tx.leave(lane).await
+    }
+
+    async fn lane_figures(&self, no: IntegrationNo) -> Result<LaneFigures> {
+        let what = "look up a lane's figures";
+        tried(what, lanes::figures(&*self.session(what).await?, no).await)
+    }
+
+    async fn commit(&self, no: IntegrationNo, commit: LaneCommit) -> Result<()> {
+        let what = "commit outcomes";
+        self.commits.write(what, tried(what, Outcome::of(no, commit))?).await
+    }
+
+    async fn advance(&self, no: IntegrationNo, epoch: u64, cursor: Seq) -> Result<()> {
+        self.commits.write("move a cursor", Outcome::moved(no, epoch, cursor)).await
+    }
+
+    async fn attempts(
+        &self,
+        company: CompanyNo,
+        filter: &AttemptFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<(IntegrationNo, Attempt)>> {
+        let tx = self.begin("list attempts").await?;
+        let page = ledger::page(&tx, company, filter, after, limit).await;
+        tx.leave(page).await
+    }
+
+    async fn attempts_of(&self, no: IntegrationNo, seq: Seq) -> Result<Vec<Attempt>> {
+        let what = "list the attempts of an event";
+        tried(what, ledger::of_event(&*self.session(what).await?, no, seq).await)
+    }
+
+    async fn parked_of(&self, no: IntegrationNo, seq: Seq) -> Result<Option<Parked>> {
+        let what = "look up a waiting event";
+        tried(what, parked::of(&*self.session(what).await?, no, seq).await)
+    }
+
+    async fn rejected(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<RejectedRow>> {
+        let what = "list rejected events";
+        tried(what, rejected::list(&*self.session(what).await?, no, after, limit).await)
+    }
+
+    async fn rejected_of(&self, no: IntegrationNo, event: EventId) -> Result<Option<RejectedRow>> {
+        let what = "look up a rejected event";
+        tried(what, rejected::of_event(&*self.session(what).await?, no, event).await)
+    }
+
+    async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool> {
+        let tx = self.begin("retry a rejected event").await?;
+        let parked = rejected::retry(&tx, no, id, now).await;
+        tx.end(parked).await
+    }
+
+    async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool> {
+        let tx = self.begin("delete a rejected event").await?;
+        let deleted = rejected::delete(&tx, no, id).await;
+        tx.end(deleted).await
+    }
+
+    async fn log_entries(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<LogEntry>> {
+        let what = "list an integration's log";
+        tried(what, entries::list(&*self.session(what).await?, no, after, limit).await)
+    }
+
+    async fn sweep(&self, now: Time) -> Result<()> {
+        sweep::run(&self.sessions, &self.known, now).await
+    }
+}

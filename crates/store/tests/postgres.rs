@@ -1,0 +1,166 @@
+//! The contract suite on the scale-out engine, and what only this engine promises. Needs a server to make databases on:
+//! `make test` brings one, see `tests/postgres/with`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use async_trait::async_trait;
+use tillstream_model::{CompanyNo, Time};
+use tillstream_store::postgres::{self, Options};
+use tillstream_store::suite::{self, Engine, START, content};
+use tillstream_store::{Append, Appended, MasterKey, ReadLimit, Retention, Stores};
+use tokio::task::JoinSet;
+use tokio_postgres::{Client, NoTls};
+
+const COMPANY: CompanyNo = CompanyNo(1);
+const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: usize::MAX };
+
+/// The address of a server on which databases may be made.
+fn server() -> String {
+    std::env::var("TILLSTREAM_TEST_POSTGRES")
+        .expect("TILLSTREAM_TEST_POSTGRES: run `make test`, or the test inside `tests/postgres/with`")
+}
+
+/// A connection, which ends with the second part.
+async fn connect(url: &str) -> (Client, JoinSet<()>) {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
+    let mut task = JoinSet::new();
+    task.spawn(async move { drop(connection.await) });
+    (client, task)
+}
+
+async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
+    let (client, _connection) = connect(url).await;
+    client.batch_execute(sql).await
+}
+
+/// A database of its own and a clock.
+struct Postgres {
+    name: String,
+    now: Arc<AtomicI64>,
+}
+
+impl Postgres {
+    fn new() -> Self {
+        let name = format!("t_{:016x}", rand::random::<u64>());
+        Self { name, now: Arc::new(AtomicI64::new(START.millis())) }
+    }
+
+    fn url(&self) -> String {
+        let server = server();
+        let (before, _) = server.rsplit_once('/').expect("a database at the end");
+        format!("{before}/{}", self.name)
+    }
+
+    fn options(&self) -> Options {
+        let now = self.now.clone();
+        let clock = Arc::new(move || Time::from_millis(now.load(Ordering::Acquire)));
+        Options::new(self.url(), "test".into(), clock, MasterKey::new([7; 32]))
+    }
+
+    async fn open_with(&self, options: Options) -> Stores {
+        let sql = format!("CREATE DATABASE {}", self.name);
+        if let Err(e) = run(&server(), &sql).await {
+            let exists = e.as_db_error().is_some_and(|e| e.code().code() == "42P04");
+            assert!(exists, "{e:?}");
+        }
+        postgres::open(options).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Engine for Postgres {
+    async fn open(&self) -> Stores {
+        self.open_with(self.options()).await
+    }
+
+    fn set_time(&self, now: Time) {
+        self.now.store(now.millis(), Ordering::Release);
+    }
+
+    async fn at_rest(&self) -> Vec<u8> {
+        let (client, _connection) = connect(&self.url()).await;
+        let columns =
+            "SELECT table_name::text, quote_ident(column_name), data_type = 'bytea' FROM information_schema.columns
+                       WHERE table_schema = 'public'";
+        let mut bytes = Vec::new();
+        for column in client.query(columns, &[]).await.unwrap() {
+            let (table, name, binary): (String, String, bool) = (column.get(0), column.get(1), column.get(2));
+            let text = if binary { format!("encode({name}, 'escape')") } else { format!("{name}::text") };
+            for row in client.query(&format!("SELECT coalesce({text}, '') FROM {table}"), &[]).await.unwrap() {
+                bytes.extend(row.get::<_, String>(0).into_bytes());
+            }
+        }
+        bytes
+    }
+}
+
+fn append(events: usize) -> Append {
+    let events = (0..events).map(|n| content("order.saved", &n.to_string())).collect();
+    Append { company: COMPANY, retention: Retention::Month, events }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_keeps_its_contract() {
+    suite::log_contract(Postgres::new).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_state_keeps_its_contract() {
+    suite::state_contract(Postgres::new).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_share_one_log() {
+    let engine = Postgres::new();
+    let (a, b) = (engine.open().await, engine.open().await);
+    let (mut of_a, mut of_b) = (Vec::new(), Vec::new());
+    for _ in 0..50 {
+        let (x, y) = tokio::join!(a.log.append(append(2)), b.log.append(append(2)));
+        of_a.extend(x.unwrap());
+        of_b.extend(y.unwrap());
+    }
+    let seq = |a: &Appended| if let Appended::New { seq, .. } = a { *seq } else { 0 };
+    let mut seqs: Vec<_> = of_a.iter().chain(&of_b).map(seq).collect();
+    seqs.sort_unstable();
+    assert_eq!(seqs, (1..=200).collect::<Vec<_>>());
+    for node in [&a, &b] {
+        let read: Vec<_> = node.log.read(COMPANY, 0, ALL).await.unwrap().iter().map(|e| e.seq).collect();
+        assert_eq!(read, seqs);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_hears_what_another_writes() {
+    let engine = Postgres::new();
+    let (a, b) = (engine.open().await, engine.open().await);
+    b.log.append(append(1)).await.unwrap();
+    let bell = a.log.bell();
+    for n in 2..20 {
+        b.log.append(append(1)).await.unwrap();
+        let heard = async {
+            while a.log.read(COMPANY, n - 1, ALL).await.unwrap().is_empty() {
+                bell.wait().await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(1), heard).await.expect("a ring within a second");
+    }
+}
+
+#[tokio::test]
+async fn another_master_key_does_not_open_the_database() {
+    let engine = Postgres::new();
+    drop(engine.open().await);
+    let other = Options { master_key: MasterKey::new([8; 32]), ..engine.options() };
+    let refused = postgres::open(other).await.err().unwrap();
+    assert!(refused.to_string().contains("master key"), "{refused}");
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_version_are_refused() {
+    let engine = Postgres::new();
+    drop(engine.open().await);
+    run(&engine.url(), "UPDATE meta SET value = '99' WHERE name = 'version'").await.unwrap();
+    let refused = postgres::open(engine.options()).await.err().unwrap();
+    assert!(refused.to_string().contains("version 99"), "{refused}");
+}
