@@ -6,7 +6,7 @@ PYTHON ?= python3
 BENCH_ARGS ?=
 ROWS ?= 10000000
 
-.PHONY: run test check fmt bench chaos fuzz clients
+.PHONY: run test check fmt bench chaos cluster fuzz clients
 
 ## Build and start the demo: a hub, simulated stores and receivers; prints the links.
 run:
@@ -29,13 +29,18 @@ fmt:
 ## The speed table: each figure beside its baseline, as ratios. ROWS: events in the large fixtures.
 bench:
 	$(CARGO) build --locked --release -p tillstream -p tillstream-bench
-	./target/release/tillstream-bench --rows $(ROWS) $(BENCH_ARGS)
+	tests/postgres/with ./target/release/tillstream-bench --rows $(ROWS) $(BENCH_ARGS)
 
 ## The long runs of what `make test` does briefly.
 chaos: clients
 	TILLSTREAM_CHAOS_ROUNDS=100 $(CARGO) test --locked -p tillstream --test chaos -- --nocapture
 	TILLSTREAM_CHAOS_ROUNDS=100 tests/postgres/with $(CARGO) test --locked -p tillstream --test cluster chaos -- --nocapture
 	PROPTEST_CASES=20000 $(CARGO) test --locked -p tillstream-model
+
+## Three hubs on a PostgreSQL with a synchronous standby, to play with.
+cluster:
+	$(CARGO) build --locked -p tillstream
+	tests/postgres/cluster target/debug/tillstream
 
 ## Coverage-guided fuzzing of every parser of outside input, SECONDS each (needs cargo-fuzz and a nightly-capable toolchain).
 SECONDS ?= 60

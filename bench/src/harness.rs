@@ -102,9 +102,24 @@ impl Bench {
         Ok(FreshHub { hub: self.hub_on(&data).await?, _folder: folder })
     }
 
+    /// Hubs that share an empty database.
+    pub async fn hubs_on_database(&self, count: usize) -> Result<Vec<FreshHub>> {
+        let server = self.options.postgres.as_deref();
+        let server =
+            server.context("this row needs a PostgreSQL server: run `make bench`, or name one with --postgres")?;
+        let url = crate::database::make(server).await?;
+        let mut hubs = Vec::new();
+        for _ in 0..count {
+            let folder = self.folder()?;
+            let hub = Hub::start(&self.program, &folder.path().join("data"), Some(&url)).await?;
+            hubs.push(FreshHub { hub, _folder: folder });
+        }
+        Ok(hubs)
+    }
+
     /// A hub on a folder that stays.
     pub async fn hub_on(&self, data: &Path) -> Result<Hub> {
-        Hub::start(&self.program, data).await
+        Hub::start(&self.program, data, None).await
     }
 
     /// A hub on a kept log, without the integrations that a broken run may have left.
@@ -116,7 +131,7 @@ impl Bench {
 
     /// A hub on a folder that stays, started but not waited for.
     pub fn spawn_hub_on(&self, data: &Path) -> Result<Hub> {
-        Hub::spawn(&self.program, data)
+        Hub::spawn(&self.program, data, None)
     }
 
     /// A folder on the disk under test, removed when dropped.

@@ -34,31 +34,39 @@ pub struct Hub {
     program: PathBuf,
     data: PathBuf,
     log: PathBuf,
+    database: Option<String>,
     /// A caller with every scope of the first company; without a key until [`Hub::ready`].
     pub api: Api,
 }
 
 impl Hub {
-    /// Starts `program` on the folder `data` and returns at once.
-    pub fn spawn(program: &Path, data: &Path) -> Result<Self> {
+    /// Starts `program` on the folder `data` and returns at once. With a database, events and state are there.
+    pub fn spawn(program: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
         std::fs::create_dir_all(data)?;
         let addr = free_addr()?;
         let log = data.with_extension("log");
         let output = File::create(&log).with_context(|| format!("creating {}", log.display()))?;
         let listen = addr.to_string();
-        let child = command(program, data, "serve")
+        let child = command(program, data, database, "serve")
             .args(["--listen", &listen, "--allow-networks", "127.0.0.0/8"])
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("starting {}", program.display()))?;
         let api = Api { addr, token: String::new(), company: None };
-        Ok(Self { child, program: program.to_owned(), data: data.to_owned(), log, api })
+        Ok(Self {
+            child,
+            program: program.to_owned(),
+            data: data.to_owned(),
+            log,
+            database: database.map(str::to_owned),
+            api,
+        })
     }
 
     /// Starts it, waits until it is ready and makes a key.
-    pub async fn start(program: &Path, data: &Path) -> Result<Self> {
-        let mut hub = Self::spawn(program, data)?;
+    pub async fn start(program: &Path, data: &Path, database: Option<&str>) -> Result<Self> {
+        let mut hub = Self::spawn(program, data, database)?;
         hub.ready().await?;
         hub.api.token = hub.create_key("all").await?;
         Ok(hub)
@@ -81,7 +89,7 @@ impl Hub {
 
     /// Makes a key of `scope` (`all` or `instance`) through the command line.
     pub async fn create_key(&self, scope: &str) -> Result<String> {
-        let output = command(&self.program, &self.data, "keys create")
+        let output = command(&self.program, &self.data, self.database.as_deref(), "keys create")
             .args(["--name", "bench", "--scope", scope])
             .stdin(Stdio::null())
             .output();
@@ -132,7 +140,7 @@ impl Hub {
     }
 }
 
-fn command(program: &Path, data: &Path, subcommand: &str) -> Command {
+fn command(program: &Path, data: &Path, database: Option<&str>, subcommand: &str) -> Command {
     let mut command = Command::new(program);
     command
         .args(subcommand.split(' '))
@@ -141,6 +149,9 @@ fn command(program: &Path, data: &Path, subcommand: &str) -> Command {
         .env("TILLSTREAM_MASTER_KEY", MASTER_KEY)
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    if let Some(url) = database {
+        command.args(["--database", url]);
+    }
     command
 }
 
@@ -155,7 +166,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_ends_at_once_is_reported_with_its_status() {
         let folder = tempfile::tempdir().expect("a folder");
-        let started = Hub::start(Path::new("/bin/false"), &folder.path().join("hub")).await;
+        let started = Hub::start(Path::new("/bin/false"), &folder.path().join("hub"), None).await;
         let error = started.err().expect("no hub").to_string();
         assert!(error.contains("ended with"), "{error}");
     }

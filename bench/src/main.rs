@@ -5,6 +5,7 @@ mod api;
 mod baseline;
 mod child;
 mod clock;
+mod database;
 mod event;
 mod figure;
 mod fixture;

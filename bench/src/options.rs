@@ -50,6 +50,9 @@ pub struct Options {
     /// Pending events in the rows that catch up [default: 1,000,000; 50,000 with --quick]
     #[arg(long, value_name = "N")]
     pub pending: Option<u64>,
+    /// A PostgreSQL server to make databases on, for the rows that need one; `make bench` brings it
+    #[arg(long, value_name = "URL", env = "TILLSTREAM_TEST_POSTGRES", hide_env_values = true)]
+    pub postgres: Option<String>,
     /// Measurements of each thing
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub runs: usize,

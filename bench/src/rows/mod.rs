@@ -12,6 +12,8 @@ mod ingest;
 mod ingest_batches;
 mod latency;
 mod memory;
+mod nodes;
+mod postgres;
 mod start;
 mod through;
 
@@ -95,6 +97,16 @@ pub const ALL: &[Row] = &[
         name: "first-page",
         what: "first page of attempts and of rejected events with many stored",
         run: |bench| Box::pin(first_page::run(bench)),
+    },
+    Row {
+        name: "postgres",
+        what: "ingest, and ingest with delivery, through PostgreSQL against the embedded engine",
+        run: |bench| Box::pin(postgres::run(bench)),
+    },
+    Row {
+        name: "nodes",
+        what: "processor time for the same deliveries by three hubs on one PostgreSQL against one hub",
+        run: |bench| Box::pin(nodes::run(bench)),
     },
 ];
 

@@ -37,7 +37,7 @@ pub async fn run(bench: &Bench) -> Result<Vec<Figure>> {
 }
 
 /// A lane of its own for each measurement: what one leaves behind is not the next one's work.
-async fn both(bench: &Bench, hub: &Hub, sink: &SinkProcess, turn: usize) -> Result<(f64, f64)> {
+pub(super) async fn both(bench: &Bench, hub: &Hub, sink: &SinkProcess, turn: usize) -> Result<(f64, f64)> {
     let lane = format!("through-{turn}");
     hub.api.create(&sink.integration(&lane, &format!("ok/{lane}"), None)).await?;
     let load = bench.load(hub, CONNECTIONS, 1);

@@ -1,5 +1,6 @@
 //! A PostgreSQL primary with a synchronous standby, to be killed and promoted at will.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,10 +34,8 @@ impl Pair {
             .expect("TILLSTREAM_POSTGRES_BIN: run `make test`, or the test inside `tests/postgres/with`");
         let folder = tempfile::Builder::new().prefix("tillstream-pair-").tempdir().expect("a folder");
         let user = unprivileged();
-        if let Some((uid, gid)) = user {
-            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).expect("root may give folders away");
-        }
         let pair = Self { folder, programs: programs.into(), user, ports: [free_port(), free_port()], primary: 0 };
+        pair.give(pair.folder.path());
         let data = pair.data(0);
         pair.run("initdb", &["-D", &data, "-U", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         pair.launch(0);
@@ -82,18 +81,64 @@ impl Pair {
         self.launch(self.primary);
     }
 
+    /// Makes the other server from a copy of the primary, which goes on meanwhile. By hand, because the server of a
+    /// package comes without `pg_basebackup`.
     async fn attach_standby(&self) {
         let standby = 1 - self.primary;
-        let (data, port) = (self.data(standby), self.ports[self.primary].to_string());
-        let from = ["-h", "127.0.0.1", "-p", &port, "-U", NAME];
-        self.run(
-            "pg_basebackup",
-            &[&from[..], &["-D", &data, "-R", "-X", "stream", "--no-sync", "-c", "fast"]].concat(),
-        );
+        let (from, to) = (PathBuf::from(self.data(self.primary)), PathBuf::from(self.data(standby)));
+        let (client, _connection) = self.connect("postgres").await.expect("a connection");
+        let version: i32 =
+            client.query_one("SELECT current_setting('server_version_num')::int", &[]).await.expect("a version").get(0);
+        let (start, stop) = match version {
+            150_000.. => ("SELECT pg_backup_start('standby', true)", "SELECT labelfile FROM pg_backup_stop(false)"),
+            _ => {
+                ("SELECT pg_start_backup('standby', true, false)", "SELECT labelfile FROM pg_stop_backup(false, false)")
+            }
+        };
+        client.batch_execute(start).await.expect("a backup begins");
+        self.copy(&from, &to);
+        let label: String = client.query_one(stop, &[]).await.expect("a backup ends").get(0);
+        self.write(&to.join("backup_label"), &label);
+        self.write(&to.join("standby.signal"), "");
+        let settings = std::fs::read_to_string(to.join("postgresql.auto.conf")).expect("settings");
+        let primary = self.ports[self.primary];
+        let settings = format!("{settings}primary_conninfo = 'host=127.0.0.1 port={primary} user={NAME}'\n");
+        self.write(&to.join("postgresql.auto.conf"), &settings);
         self.launch(standby);
         self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'").await;
         self.sql("postgres", "SELECT pg_reload_conf()").await;
         self.replicated().await;
+    }
+
+    /// Copies a server's data but for its process and its log of changes, which the copy is sent.
+    fn copy(&self, from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        std::fs::set_permissions(to, std::fs::Permissions::from_mode(0o700)).expect("its mode");
+        self.give(to);
+        for entry in std::fs::read_dir(from).expect("a folder").flatten() {
+            let (source, target) = (entry.path(), to.join(entry.file_name()));
+            if source.is_dir() {
+                self.copy(&source, &target);
+            } else if !from.ends_with("pg_wal") && entry.file_name() != "postmaster.pid" {
+                match std::fs::copy(&source, &target) {
+                    Ok(_) => self.give(&target),
+                    // The server goes on and removes files; what is missing is in what the copy is sent.
+                    Err(e) => assert_eq!(e.kind(), std::io::ErrorKind::NotFound, "{}: {e}", source.display()),
+                }
+            }
+        }
+    }
+
+    fn write(&self, file: &Path, text: &str) {
+        std::fs::write(file, text).expect("a file");
+        self.give(file);
+    }
+
+    /// Gives a file to the server's user.
+    fn give(&self, path: &Path) {
+        if let Some((uid, gid)) = self.user {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid)).expect("root may give files away");
+        }
     }
 
     /// Waits until commits wait for the standby.
