@@ -36,13 +36,15 @@ impl Fence {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nodes::bucket_of;
     use tillstream_model::IntegrationNo;
 
     #[test]
     fn only_the_newest_epoch_of_the_lanes_own_bucket_writes() {
-        let fence = Fence(HashMap::from([(7, 2), (8, 0)]));
-        let check = |no, epoch| fence.check(&Outcome::moved(IntegrationNo(no), epoch, 1)).is_ok();
-        assert!(check(7, 2) && check(64 + 7, 2) && check(8, 0));
-        assert!(!check(7, 1) && !check(7, 3) && !check(8, 2) && !check(9, 0));
+        let (a, b, elsewhere) = (IntegrationNo(1), IntegrationNo(2), IntegrationNo(3));
+        let fence = Fence(HashMap::from([(i32::from(bucket_of(a)), 2), (i32::from(bucket_of(b)), 0)]));
+        let check = |no, epoch| fence.check(&Outcome::moved(no, epoch, 1)).is_ok();
+        assert!(check(a, 2) && check(b, 0));
+        assert!(!check(a, 1) && !check(a, 3) && !check(b, 2) && !check(elsewhere, 0));
     }
 }
