@@ -149,6 +149,12 @@ fn command(program: &Path, data: &Path, database: Option<&str>, subcommand: &str
         .env("TILLSTREAM_MASTER_KEY", MASTER_KEY)
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    // Variables of ours that are about the bench are no settings of the hub.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TILLSTREAM_")) {
+        if name != "TILLSTREAM_MASTER_KEY" {
+            command.env_remove(name);
+        }
+    }
     if let Some(url) = database {
         command.args(["--database", url]);
     }
