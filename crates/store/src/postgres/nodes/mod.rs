@@ -121,6 +121,7 @@ impl Shared {
 
     async fn give_back(&self, leases: &[Lease]) -> Result<(), Cause> {
         let _alone = self.taking_part.lock().await;
+        self.let_go(leases);
         let session = self.sessions.get().await?;
         self.free(&session, leases).await?;
         say(&session, "free").await
@@ -130,18 +131,23 @@ impl Shared {
     async fn leave(&self, leases: &[Lease]) -> Result<(), Cause> {
         let mut taking_part = self.taking_part.lock().await;
         *taking_part = false;
+        self.let_go(leases);
         let session = self.sessions.get().await?;
         self.free(&session, leases).await?;
         session.execute("DELETE FROM nodes WHERE name = $1", &[(&self.name, Type::TEXT)]).await?;
         say(&session, "free").await
     }
 
-    async fn free(&self, session: &Session, leases: &[Lease]) -> Result<(), Cause> {
+    /// They are not renewed any more: should the server not hear that they are free, they run out.
+    fn let_go(&self, leases: &[Lease]) {
         for lease in leases {
             self.held().remove(&lease.bucket());
             self.leaving().remove(&lease.bucket());
             lease.lose();
         }
+    }
+
+    async fn free(&self, session: &Session, leases: &[Lease]) -> Result<(), Cause> {
         let (buckets, epochs) = columns(leases.iter());
         let sql =
             "UPDATE buckets b SET node = '', until = '-infinity' FROM unnest($1::int4[], $2::int8[]) h (bucket, epoch)
