@@ -29,7 +29,7 @@ const ROUND: (Duration, Duration) = (Duration::from_millis(300), Duration::from_
 const ROOM_BYTES: u64 = 512 * 1024;
 /// Starts in a row that troubles may keep from succeeding.
 const MOST_STARTS: u32 = 20;
-/// Everything must be settled within this once the load has ended.
+/// Once the load has ended, something more must be settled within this each time, until everything is.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
 /// Attempts that an event has: the most there may be, so that a mood never rejects one.
 const ATTEMPTS: usize = 20;
@@ -172,10 +172,14 @@ impl Campaign {
     /// Waits until no promised event is missing at any integration.
     async fn settle(&mut self) {
         let promised = self.promised();
-        let deadline = Instant::now() + DRAIN_DEADLINE;
+        let (mut fewest, mut deadline) = (usize::MAX, Instant::now() + DRAIN_DEADLINE);
         while Instant::now() < deadline {
-            if self.outcomes().await.iter().all(|o| o.missing(&promised).is_empty()) {
+            let missing: usize = self.outcomes().await.iter().map(|o| o.missing(&promised).len()).sum();
+            if missing == 0 {
                 return;
+            }
+            if missing < fewest {
+                (fewest, deadline) = (missing, Instant::now() + DRAIN_DEADLINE);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
