@@ -10,6 +10,14 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// Of rows of which one more than `limit` was asked for; `place` says where the page after a row starts.
+    pub(crate) fn of(mut rows: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Self {
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| more).map(place);
+        Self { items: rows, next }
+    }
+
     /// Applies a function to each item.
     pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
         Page { items: self.items.into_iter().map(f).collect(), next: self.next }

@@ -3,12 +3,18 @@
 
 pub(crate) mod caller;
 pub(crate) mod event;
+pub(crate) mod place;
 pub(crate) mod queue;
 pub(crate) mod segment;
 pub(crate) mod settled;
 pub(crate) mod tail;
 
 use crate::StoreError;
+
+/// Bytes of events kept in memory for readers that are up to date.
+pub const DEFAULT_TAIL_BYTES: usize = 32 << 20;
+/// Bytes of events that may wait to be written; over it an append is answered "behind".
+pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 
 /// What goes wrong inside an engine; its calls add what was tried.
 pub(crate) type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -21,4 +27,9 @@ pub(crate) struct Away(pub(crate) String);
 /// The error of a call for which this went wrong.
 pub(crate) fn failed(tried: impl Into<String>, cause: &Cause) -> StoreError {
     StoreError { tried: tried.into(), cause: cause.to_string(), away: cause.is::<Away>() }
+}
+
+/// Says what was tried.
+pub(crate) fn tried<T>(what: &str, result: Result<T, Cause>) -> Result<T, StoreError> {
+    result.map_err(|cause| failed(what, &cause))
 }

@@ -16,15 +16,13 @@ mod state;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::engine::{Cause, failed};
+use crate::engine::{Cause, tried};
 use crate::{Clock, MasterKey, StoreError, Stores};
+
+pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 
 use session::{Sessions, Target};
 
-/// Bytes of events kept in memory for readers that are up to date.
-pub const DEFAULT_TAIL_BYTES: usize = 32 << 20;
-/// Bytes of events that may wait to be written; over it an append is answered "behind".
-pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// Connections of a node, besides the ones that write events, write outcomes and listen.
 pub const DEFAULT_CONNECTIONS: usize = 8;
 
@@ -73,7 +71,7 @@ impl Options {
 /// When no server that takes writes can be reached, it is too old, the tables are of a newer version, or they were made
 /// with another master key.
 pub async fn open(options: Options) -> Result<Stores, StoreError> {
-    open_inner(options).await.map_err(|cause| failed("open the database", &cause))
+    tried("open the database", open_inner(options).await)
 }
 
 async fn open_inner(options: Options) -> Result<Stores, Cause> {

@@ -22,12 +22,9 @@ use std::sync::Arc;
 use crate::nodes::Alone;
 use crate::{Clock, MasterKey, State, StoreError, Stores};
 
+pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
 
-/// Bytes of events kept in memory for readers that are up to date.
-pub const DEFAULT_TAIL_BYTES: usize = 32 << 20;
-/// Bytes of events that may wait to be written; over it an append is answered "behind".
-pub const DEFAULT_QUEUE_BYTES: usize = 64 << 20;
 /// Below this many free bytes the disk counts as full.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
 

@@ -18,7 +18,7 @@ use tokio_postgres::types::Type;
 use self::leases::columns;
 use super::session::{Session, Sessions, Target};
 use crate::Result;
-use crate::engine::{Cause, failed};
+use crate::engine::{Cause, tried};
 use crate::nodes::{Lease, NodeEvent, Nodes, Whom};
 
 /// How long a lease lasts.
@@ -68,10 +68,6 @@ impl PgNodes {
         };
         Self { shared: Arc::new(shared), target, task: std::sync::Mutex::default() }
     }
-}
-
-fn tried<T>(what: &str, result: Result<T, Cause>) -> Result<T> {
-    result.map_err(|cause| failed(what, &cause))
 }
 
 #[async_trait]

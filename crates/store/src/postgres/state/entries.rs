@@ -54,5 +54,5 @@ pub(super) async fn list(
         let at = Time::from_millis(r.get(4));
         (r.get::<_, i64>(0), LogEntry { action: r.get(1), reason: r.get(2), actor: r.get(3), at })
     });
-    Ok(super::page(rows.collect(), limit, |(id, _)| id.to_string()).map(|(_, entry)| entry))
+    Ok(Page::of(rows.collect(), limit, |(id, _)| id.to_string()).map(|(_, entry)| entry))
 }

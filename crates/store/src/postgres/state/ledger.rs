@@ -7,18 +7,14 @@ use tillstream_model::{CompanyNo, IntegrationNo, Seq, Time};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::place::Place;
 use super::{attempts, integrations, spell};
 use crate::Page;
 use crate::engine::Cause;
+use crate::engine::place::{LOOKED_ROWS, Place, SEEK_ROWS};
 use crate::postgres::row;
 use crate::postgres::session::{Param, Session};
 use crate::state::{Attempt, AttemptFilter, Failure};
 
-/// Rows that one page looks at; then it ends although it may not be full.
-const LOOKED_ROWS: usize = 200_000;
-/// What looking for an integration in a day's table counts as, in rows.
-const SEEK_ROWS: usize = 5;
 /// Rows that are looked at first for a filter that has no index, of all integrations together …
 const FIRST_LOOK: usize = 2_000;
 /// … at least of each …
@@ -107,11 +103,7 @@ struct List<'a> {
 
 impl<'a> List<'a> {
     fn new(filter: &'a AttemptFilter, after: Option<&str>, limit: usize) -> Result<Self, Cause> {
-        let end = Place::start_of(filter.to.map_or(i64::MAX, Time::millis));
-        let place = match after {
-            Some(after) => Place::parse(after).ok_or("not a place in this list")?.min(end),
-            None => end,
-        };
+        let place = Place::of_page(filter, after)?;
         let from = filter.from.map_or(0, Time::millis);
         Ok(Self { filter, limit, nos: Vec::new(), place, from, looked: 0, items: Vec::new(), more: false })
     }

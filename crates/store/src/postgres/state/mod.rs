@@ -15,7 +15,6 @@ mod lanes;
 mod ledger;
 mod outcome;
 mod parked;
-mod place;
 mod rejected;
 mod spell;
 mod sweep;
@@ -31,10 +30,10 @@ use tokio_postgres::Row;
 
 use self::commits::Commits;
 use self::outcome::Outcome;
-use self::tx::{Tx, tried};
+use self::tx::Tx;
 use super::days::Known;
 use super::session::{Pooled, Sessions};
-use crate::engine::Cause;
+use crate::engine::{Cause, tried};
 use crate::state::{
     Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState,
     LogEntry, Parked, RejectedRow, SaveError,
@@ -69,14 +68,6 @@ impl PgState {
 /// A column that holds JSON.
 fn json<T: DeserializeOwned>(row: &Row, column: usize) -> Result<T, Cause> {
     Ok(serde_json::from_str(row.get(column))?)
-}
-
-/// A page of rows of which one more than `limit` was asked for.
-fn page<T>(mut rows: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Page<T> {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(place);
-    Page { items: rows, next }
 }
 
 #[async_trait]

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::tx::Stop;
 use super::{lanes, parked, spell};
-use crate::engine::{Cause, event};
+use crate::engine::{Cause, event, place};
 use crate::postgres::session::Session;
 use crate::state::{Parked, Rejected, RejectedRow};
 use crate::{Page, StoreError};
@@ -59,7 +59,7 @@ pub(super) async fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Page<RejectedRow>, Cause> {
-    let (at, id) = place(after)?;
+    let (at, id) = place::rejected(after)?;
     let sql = format!(
         "SELECT {COLUMNS} FROM {TABLES} WHERE r.integration = $1 AND (r.at, r.id) < ($2, $3)
          ORDER BY r.at DESC, r.id DESC LIMIT $4"
@@ -71,7 +71,7 @@ pub(super) async fn list(
         (&spell::one_more(limit) as _, Type::INT8),
     ];
     let found = session.rows(&sql, &params).await?.iter().map(rejected).collect::<Result<_, _>>()?;
-    Ok(super::page(found, limit, |row| format!("{}.{}", row.rejected.at.millis(), row.id)))
+    Ok(Page::of(found, limit, place::after_rejected))
 }
 
 pub(super) async fn of_event(session: &Session, no: IntegrationNo, id: EventId) -> Result<Option<RejectedRow>, Cause> {
@@ -111,12 +111,6 @@ pub(super) async fn delete(session: &Session, no: IntegrationNo, id: u64) -> Res
     let sql = "DELETE FROM rejected WHERE integration = $1 AND id = $2";
     let params = [(&spell::stored_no(no) as _, Type::INT8), (&spell::stored_big(id) as _, Type::INT8)];
     Ok(session.execute(sql, &params).await? > 0)
-}
-
-fn place(after: Option<&str>) -> Result<(i64, i64), Cause> {
-    let Some(after) = after else { return Ok((i64::MAX, i64::MAX)) };
-    let parsed = after.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    parsed.ok_or_else(|| "not a place in this list".into())
 }
 
 fn rejected(row: &Row) -> Result<RejectedRow, Cause> {

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::time::Duration;
 
 use crate::StoreError;
-use crate::engine::{Cause, failed};
+use crate::engine::{Cause, failed, tried};
 use crate::postgres::session::{Broken, Pooled, Session, Sessions};
 
 /// How long taking a transaction back may take; a server that just did not answer need not be waited for twice.
@@ -38,12 +38,12 @@ impl Tx {
             session.begin().await?;
             Ok(Self { session, tried })
         };
-        begun.await.map_err(|cause| store_error(tried, &cause))
+        begun.await.map_err(|cause| failed(tried, &cause))
     }
 
     /// Commits what was done, or takes it back.
     pub(super) async fn end<T, E: From<StoreError>>(mut self, done: Result<T, Stop<E>>) -> Result<T, E> {
-        let broken = |cause: Cause| Err(store_error(self.tried, &cause).into());
+        let broken = |cause: Cause| Err(failed(self.tried, &cause).into());
         match done {
             Ok(value) => match self.session.commit().await.map_err(Broken::cause) {
                 Ok(()) => Ok(value),
@@ -77,13 +77,4 @@ impl Deref for Tx {
 /// When this fails or takes long, the connection is closed, and the transaction goes with it.
 async fn take_back(session: &mut Session) {
     let _ = tokio::time::timeout(ROLLBACK, session.rollback()).await;
-}
-
-/// Says what was tried.
-pub(super) fn tried<T>(what: &'static str, result: Result<T, Cause>) -> Result<T, StoreError> {
-    result.map_err(|cause| store_error(what, &cause))
-}
-
-fn store_error(tried: &str, cause: &Cause) -> StoreError {
-    failed(tried, cause)
 }

@@ -30,5 +30,5 @@ pub(super) fn list(
         Ok((r.get::<_, i64>(0)?, entry))
     })?;
     let rows: Vec<_> = rows.collect::<rusqlite::Result<_>>()?;
-    Ok(super::page(rows, limit, |(id, _)| id.to_string()).map(|(_, entry)| entry))
+    Ok(Page::of(rows, limit, |(id, _)| id.to_string()).map(|(_, entry)| entry))
 }

@@ -10,45 +10,15 @@ use tillstream_model::{IntegrationNo, Seq, Time};
 
 use super::attempts::Days;
 use crate::Page;
+use crate::engine::place::{LOOKED_ROWS, Place, SEEK_ROWS};
 use crate::sqlite::conn::Recent;
 use crate::sqlite::pool::Cause;
 use crate::state::{Attempt, AttemptFilter, Failure};
 
-/// Rows that one page looks at; then it ends although it may not be full.
-const LOOKED_ROWS: usize = 200_000;
-/// What looking for an integration in a day's file counts as, in rows.
-const SEEK_ROWS: usize = 5;
 /// Most rows of one integration that are read ahead.
 const AHEAD_ROWS: usize = 256;
 /// Files that a reader keeps open.
 const OPEN_FILES: usize = 8;
-
-/// A place in the list: time, seq, number and integration. Newer ones are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    at: i64,
-    seq: i64,
-    number: i64,
-    integration: i64,
-}
-
-impl Place {
-    /// Before everything at or after `at`.
-    const fn start_of(at: i64) -> Self {
-        Self { at, seq: 0, number: 0, integration: 0 }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('.').map(|p| p.parse().ok());
-        let mut next = || parts.next().flatten();
-        let place = Self { at: next()?, seq: next()?, number: next()?, integration: next()? };
-        parts.next().is_none().then_some(place)
-    }
-
-    fn text(self) -> String {
-        format!("{}.{}.{}.{}", self.at, self.seq, self.number, self.integration)
-    }
-}
 
 /// Connections of one thread that reads attempts.
 pub(super) struct Ledger {
@@ -128,11 +98,7 @@ struct List<'a> {
 
 impl<'a> List<'a> {
     fn new(filter: &'a AttemptFilter, after: Option<&str>, limit: usize) -> Result<Self, Cause> {
-        let end = Place::start_of(filter.to.map_or(i64::MAX, Time::millis));
-        let place = match after {
-            Some(after) => Place::parse(after).ok_or("not a place in this list")?.min(end),
-            None => end,
-        };
+        let place = Place::of_page(filter, after)?;
         let from = filter.from.map_or(0, Time::millis);
         Ok(Self { filter, limit, place, from, looked: 0, items: Vec::new(), more: false })
     }
@@ -292,23 +258,4 @@ fn with_failure(conn: &Connection, place: Place, mut attempt: Attempt) -> Result
         attempt.failure = conn.prepare_cached(sql)?.query_row(key, read).optional()?.or(attempt.failure);
     }
     Ok(attempt)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    proptest! {
-        #[test]
-        fn a_place_reads_back_as_written(at: i64, seq: i64, number: i64, integration: i64) {
-            let place = Place { at, seq, number, integration };
-            prop_assert_eq!(Place::parse(&place.text()), Some(place));
-        }
-
-        #[test]
-        fn any_text_is_a_place_or_refused(text: String) {
-            let _ = Place::parse(&text);
-        }
-    }
 }

@@ -106,14 +106,6 @@ fn json<T: DeserializeOwned>(row: &Row, column: usize) -> rusqlite::Result<T> {
         .map_err(|e| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, e.into()))
 }
 
-/// A page of rows of which one more than `limit` was asked for.
-fn page<T>(mut rows: Vec<T>, limit: usize, place: impl Fn(&T) -> String) -> Page<T> {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = rows.last().filter(|_| more).map(place);
-    Page { items: rows, next }
-}
-
 #[async_trait]
 impl State for SqliteState {
     async fn create_company(

@@ -7,7 +7,7 @@ use tillstream_model::{EventId, IntegrationNo, Time};
 
 use super::writer::{Stop, Work};
 use super::{integrations, lanes};
-use crate::engine::event;
+use crate::engine::{event, place};
 use crate::sqlite::pool::Cause;
 use crate::state::{Parked, Rejected, RejectedRow};
 use crate::{Page, StoreError};
@@ -36,7 +36,7 @@ pub(super) fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Page<RejectedRow>, Cause> {
-    let (at, id) = place(after)?;
+    let (at, id) = place::rejected(after)?;
     if !integrations::exists(conn, no)? {
         return Ok(Page { items: Vec::new(), next: None });
     }
@@ -49,7 +49,7 @@ pub(super) fn list(
     while let Some(row) = rows.next()? {
         found.push(rejected(row)?);
     }
-    Ok(super::page(found, limit, |row| format!("{}.{}", row.rejected.at.millis(), row.id)))
+    Ok(Page::of(found, limit, place::after_rejected))
 }
 
 pub(super) fn of_event(conn: &Connection, no: IntegrationNo, id: EventId) -> Result<Option<RejectedRow>, Cause> {
@@ -82,12 +82,6 @@ pub(super) fn retry(work: &mut Work<'_>, no: IntegrationNo, id: u64, now: Time) 
 pub(super) fn delete(work: &mut Work<'_>, no: IntegrationNo, id: u64) -> Result<bool, Stop<StoreError>> {
     let mut stmt = work.conn.prepare_cached("DELETE FROM rejected WHERE integration = ? AND id = ?")?;
     Ok(stmt.execute(params![no.0, id])? > 0)
-}
-
-fn place(after: Option<&str>) -> Result<(i64, i64), Cause> {
-    let Some(after) = after else { return Ok((i64::MAX, i64::MAX)) };
-    let parsed = after.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    parsed.ok_or_else(|| "not a place in this list".into())
 }
 
 fn rejected(row: &Row) -> Result<RejectedRow, Cause> {
