@@ -72,11 +72,8 @@ impl Context {
         let integration = head.integration;
         let routes = self.routes.company(integration.company);
         let last = self.stores.log.head(integration.company).await?;
-        routes.start_at(last);
-        if head.cursor >= last && !head.unfinished {
-            routes.add_asleep(integration.no, integration.settings.clone(), head.cursor);
-        } else {
-            let waking = routes.add_reading(integration.no, integration.settings.clone());
+        let (no, settings) = (integration.no, integration.settings.clone());
+        if let Some(waking) = routes.add(no, settings, head.cursor, head.unfinished, last) {
             self.spawn(routes, integration.company, waking);
         }
         Ok(())
@@ -120,10 +117,8 @@ impl Context {
         let (company, no) = (integration.company, integration.no);
         let routes = self.routes.company(company);
         if !routes.update(no, integration.settings.clone()) {
-            if routes.routed() == 0 {
-                routes.start_at(self.stores.log.head(company).await?);
-            }
-            let waking = routes.add_reading(no, integration.settings.clone());
+            let head = self.stores.log.head(company).await?;
+            let waking = routes.add_reading(no, integration.settings.clone(), head);
             self.spawn(routes, company, waking);
             return Ok(());
         }
@@ -207,7 +202,7 @@ impl Context {
             }
             match self.stores.state.integration(company, id).await {
                 Ok(Some(i)) if i.no == no && i.status == Status::Running => {
-                    return Some(routes.add_reading(no, i.settings.clone()));
+                    return routes.add_again(no, i.settings.clone(), handle);
                 }
                 Ok(_) => {
                     routes.remove_if(no, handle);

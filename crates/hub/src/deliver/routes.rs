@@ -109,12 +109,6 @@ impl Routes {
 }
 
 impl Company {
-    /// Everything up to here is in the past: lanes that are behind read it by themselves.
-    pub(super) fn start_at(&self, head: Seq) {
-        let mut table = self.lock();
-        table.routed = table.routed.max(head);
-    }
-
     /// Up to where events were shown to the lanes.
     pub(super) fn routed(&self) -> Seq {
         self.lock().routed
@@ -136,18 +130,37 @@ impl Company {
         waking
     }
 
-    /// Adds a lane that sleeps with everything up to `read_to` settled and saved.
-    pub(super) fn add_asleep(&self, no: IntegrationNo, settings: Arc<Settings>, read_to: Seq) {
-        let place = Place::Asleep(Sleeper { read_to, saved: read_to, memory: None });
-        self.lock().insert(no, Entry { settings, place });
+    /// Adds a lane that has settled everything up to `cursor`. It sleeps if it missed nothing that was shown to others
+    /// and has nothing left to do; what to start otherwise. `head` is a position that the log has reached.
+    pub(super) fn add(
+        &self,
+        no: IntegrationNo,
+        settings: Arc<Settings>,
+        cursor: Seq,
+        unfinished: bool,
+        head: Seq,
+    ) -> Option<Waking> {
+        let mut table = self.lock();
+        table.begin(head);
+        if unfinished || cursor < table.routed {
+            return Some(table.insert_reading(no, settings));
+        }
+        let place = Place::Asleep(Sleeper { read_to: cursor, saved: cursor, memory: None });
+        table.insert(no, Entry { settings, place });
+        None
     }
 
-    /// Adds a lane that starts now.
-    pub(super) fn add_reading(&self, no: IntegrationNo, settings: Arc<Settings>) -> Waking {
-        let handle = Handle::new();
-        let entry = Entry { settings: settings.clone(), place: Place::Reading(handle.clone()) };
-        self.lock().insert(no, entry);
-        Waking { no, settings, handle, from: None, memory: None }
+    /// Adds a lane that starts now. `head` is a position that the log has reached.
+    pub(super) fn add_reading(&self, no: IntegrationNo, settings: Arc<Settings>, head: Seq) -> Waking {
+        let mut table = self.lock();
+        table.begin(head);
+        table.insert_reading(no, settings)
+    }
+
+    /// Adds a lane once more whose task under this handle failed. None: it was taken out meanwhile.
+    pub(super) fn add_again(&self, no: IntegrationNo, settings: Arc<Settings>, failed: &Arc<Handle>) -> Option<Waking> {
+        let mut table = self.lock();
+        table.runs_under(no, failed).then(|| table.insert_reading(no, settings))
     }
 
     /// New settings for a lane; false when there is none.
@@ -180,8 +193,7 @@ impl Company {
     /// Takes a lane out, if it still runs under this handle.
     pub(super) fn remove_if(&self, no: IntegrationNo, handle: &Arc<Handle>) {
         let mut table = self.lock();
-        let same = table.lanes.get(&no).and_then(Entry::handle).is_some_and(|h| Arc::ptr_eq(&h, handle));
-        if same {
+        if table.runs_under(no, handle) {
             table.index.remove(no);
             table.lanes.remove(&no);
         }
@@ -190,9 +202,9 @@ impl Company {
     /// A lane has read up to `read_to`: whether that is all there is, so that it is woken when more comes.
     pub(super) fn at_head(&self, no: IntegrationNo, handle: &Arc<Handle>, read_to: Seq) -> bool {
         let mut table = self.lock();
-        let routed = table.routed;
+        let current = read_to >= table.routed && table.runs_under(no, handle);
         match table.lanes.get_mut(&no) {
-            Some(entry) if read_to >= routed => {
+            Some(entry) if current => {
                 entry.place = Place::AtHead { handle: handle.clone(), read_to, wanted: None };
                 true
             }
@@ -201,18 +213,29 @@ impl Company {
     }
 
     /// For a lane at the head: the first event since then that it could want. It reads by itself again.
-    pub(super) fn take_wanted(&self, no: IntegrationNo) -> Option<Seq> {
+    pub(super) fn take_wanted(&self, no: IntegrationNo, handle: &Arc<Handle>) -> Option<Seq> {
         let mut table = self.lock();
+        if !table.runs_under(no, handle) {
+            return None;
+        }
         let entry = table.lanes.get_mut(&no)?;
-        let Place::AtHead { handle, wanted: Some(seq), .. } = &entry.place else { return None };
-        let seq = *seq;
+        let Place::AtHead { wanted: Some(seq), .. } = entry.place else { return None };
         entry.place = Place::Reading(handle.clone());
         Some(seq)
     }
 
     /// A lane at the head wants to end its task: whether it may. It may not when an event came in between.
-    pub(super) fn fall_asleep(&self, no: IntegrationNo, saved: Seq, memory: Option<Memory>) -> bool {
+    pub(super) fn fall_asleep(
+        &self,
+        no: IntegrationNo,
+        handle: &Arc<Handle>,
+        saved: Seq,
+        memory: Option<Memory>,
+    ) -> bool {
         let mut table = self.lock();
+        if !table.runs_under(no, handle) {
+            return true;
+        }
         let Some(entry) = table.lanes.get_mut(&no) else { return true };
         match entry.place {
             Place::AtHead { read_to, wanted: None, .. } => {
@@ -266,6 +289,25 @@ impl Company {
 }
 
 impl Table {
+    /// While there are no lanes, what was not shown to them is in the past: those that are behind read it by
+    /// themselves. Once there are, all that comes is shown to them, whatever the log has reached meanwhile.
+    fn begin(&mut self, head: Seq) {
+        if self.lanes.is_empty() {
+            self.routed = self.routed.max(head);
+        }
+    }
+
+    fn runs_under(&self, no: IntegrationNo, handle: &Arc<Handle>) -> bool {
+        self.lanes.get(&no).and_then(Entry::handle).is_some_and(|h| Arc::ptr_eq(&h, handle))
+    }
+
+    fn insert_reading(&mut self, no: IntegrationNo, settings: Arc<Settings>) -> Waking {
+        let handle = Handle::new();
+        let entry = Entry { settings: settings.clone(), place: Place::Reading(handle.clone()) };
+        self.insert(no, entry);
+        Waking { no, settings, handle, from: None, memory: None }
+    }
+
     fn insert(&mut self, no: IntegrationNo, entry: Entry) {
         self.index.remove(no);
         self.index.add(no, &entry.settings);
@@ -305,5 +347,77 @@ impl Entry {
             Place::Reading(handle) | Place::AtHead { handle, .. } => Some(handle.clone()),
             Place::Asleep(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tillstream_model::{EventId, Time};
+    use tillstream_store::suite;
+
+    const A: IntegrationNo = IntegrationNo(1);
+    const B: IntegrationNo = IntegrationNo(2);
+
+    fn settings() -> Arc<Settings> {
+        Arc::new(suite::settings("a", "secret"))
+    }
+
+    fn events(seqs: std::ops::RangeInclusive<Seq>) -> Vec<Arc<Event>> {
+        let at = Time::from_millis(1);
+        let event = |seq| Event {
+            company: CompanyNo(1),
+            seq,
+            id: EventId::new(at, [1; 10]),
+            accepted_at: at,
+            content: suite::content("order.saved", "x"),
+        };
+        seqs.map(|seq| Arc::new(event(seq))).collect()
+    }
+
+    fn woken(routes: &Company, seqs: std::ops::RangeInclusive<Seq>) -> Vec<(IntegrationNo, Option<Seq>)> {
+        routes.route(&events(seqs)).into_iter().map(|w| (w.no, w.from)).collect()
+    }
+
+    #[test]
+    fn a_lane_that_is_added_behind_what_was_shown_reads_by_itself() {
+        let routes = Company::default();
+        assert!(routes.add(A, settings(), 5, false, 5).is_none(), "it missed nothing");
+        assert_eq!(woken(&routes, 6..=8), [(A, Some(5))]);
+        // Its head was looked up before 6 to 8 were shown to the other one.
+        assert!(routes.add(B, settings(), 5, false, 5).is_some());
+    }
+
+    #[test]
+    fn a_lane_that_is_added_takes_nothing_away_from_those_that_are_there() {
+        for reading in [false, true] {
+            let routes = Company::default();
+            assert!(routes.add(A, settings(), 5, false, 5).is_none());
+            // The log has reached 8 by now, and nobody was shown 6 to 8.
+            let started = match reading {
+                true => Some(routes.add_reading(B, settings(), 8)),
+                false => routes.add(B, settings(), 8, false, 8),
+            };
+            assert_eq!((started.is_some(), routes.routed()), (reading, 5));
+            assert_eq!(woken(&routes, 6..=9).first(), Some(&(A, Some(5))));
+        }
+    }
+
+    #[test]
+    fn a_lane_with_something_left_to_do_starts() {
+        assert!(Company::default().add(A, settings(), 5, true, 5).is_some());
+        assert!(Company::default().add(A, settings(), 4, false, 5).is_some());
+        assert!(Company::default().add(A, settings(), 6, false, 5).is_none());
+    }
+
+    #[test]
+    fn a_lane_that_was_taken_out_or_replaced_does_not_start_again() {
+        let routes = Company::default();
+        let first = routes.add_reading(A, settings(), 0);
+        let second = routes.add_again(A, settings(), &first.handle);
+        assert!(second.is_some());
+        assert!(routes.add_again(A, settings(), &first.handle).is_none(), "another task runs it");
+        routes.remove(A);
+        assert!(second.is_some_and(|s| routes.add_again(A, settings(), &s.handle).is_none()));
     }
 }

@@ -154,9 +154,17 @@ impl Runner {
                 return Exit::Asleep;
             }
             if let Turn::Over(exit) = self.wait().await {
-                return exit;
+                return self.leave(exit).await;
             }
         }
+    }
+
+    /// A task that starts again must not read what is saved while a commit of this one is still to be written.
+    async fn leave(mut self, exit: Exit) -> Exit {
+        if let (Exit::Failed(_), Some(committing)) = (&exit, self.committing.take()) {
+            let _ = committing.await;
+        }
+        exit
     }
 
     fn now(&self) -> Time {
@@ -369,7 +377,7 @@ impl Runner {
 
     fn fall_asleep(&mut self) -> bool {
         let asleep = self.inbox.is_empty()
-            && self.routes.fall_asleep(self.integration.no, self.saved_cursor, self.lane.memory());
+            && self.routes.fall_asleep(self.integration.no, &self.handle, self.saved_cursor, self.lane.memory());
         if !asleep {
             self.idle_since = None;
         }
@@ -411,7 +419,7 @@ impl Runner {
     }
 
     fn woken(&mut self) {
-        if let Some(wanted) = self.routes.take_wanted(self.integration.no) {
+        if let Some(wanted) = self.routes.take_wanted(self.integration.no, &self.handle) {
             self.lane.skip_to(wanted - 1);
             self.at_head = false;
         }
@@ -503,16 +511,22 @@ impl Runner {
             self.all_landed(landed);
         }
         self.flying.shutdown().await;
+        if let Err(e) = self.commit_the_rest().await {
+            tracing::warn!(integration = %self.settings().id, error = %e, "the last outcomes could not be saved; those events are sent again");
+        }
+    }
+
+    /// Commits what is known. Nothing after a commit that failed: the cursor would pass what it was to save.
+    async fn commit_the_rest(&mut self) -> tillstream_store::Result<()> {
         if let Some(committing) = self.committing.take() {
-            let (released, _) = committing.await;
+            let (released, result) = committing.await;
+            result?;
             self.lane.committed(released);
         }
         if self.lane.has_outcomes() || !self.rows.is_empty() || self.lane.progress().cursor() > self.saved_cursor {
-            let (_, result) = self.commit_now().await;
-            if let Err(e) = result {
-                tracing::warn!(integration = %self.settings().id, error = %e, "the last outcomes could not be saved; those events are sent again");
-            }
+            self.commit_now().await.1?;
         }
+        Ok(())
     }
 }
 
