@@ -1,6 +1,5 @@
 //! One hub and one data folder through many ends.
 
-use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,17 +7,16 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::Api;
-use crate::check::{Outcome, Promised};
+use crate::check::Promised;
 use crate::hub::{Hub, Setup};
 use crate::producer::{ENTITIES, Producer, Told};
 use crate::receiver::Receiver;
-use crate::sink::{Sink, is_refused_for_good};
+use crate::receivers::Receivers;
 use crate::wait::{SOON, eventually};
 
 /// Producers that post at once.
@@ -29,10 +27,6 @@ const ROUND: (Duration, Duration) = (Duration::from_millis(300), Duration::from_
 const ROOM_BYTES: u64 = 512 * 1024;
 /// Starts in a row that troubles may keep from succeeding.
 const MOST_STARTS: u32 = 20;
-/// Once the load has ended, something more must be settled within this each time, until everything is.
-const DRAIN_DEADLINE: Duration = Duration::from_secs(60);
-/// Attempts that an event has: the most there may be, so that a mood never rejects one.
-const ATTEMPTS: usize = 20;
 /// The receiver of the first is moody, that of the second also refuses some events for good.
 const INTEGRATIONS: [&str; 2] = ["moody", "picky"];
 
@@ -68,8 +62,7 @@ pub struct Campaign {
     dice: StdRng,
     hub: Hub,
     address: watch::Sender<Api>,
-    receiver: Receiver,
-    sinks: [Arc<Sink>; 2],
+    receivers: Receivers,
     told: Arc<Told>,
     producers: JoinSet<()>,
     stop: CancellationToken,
@@ -82,13 +75,9 @@ impl Campaign {
         eprintln!("TILLSTREAM_CHAOS_SEED={seed}");
         let hub = Hub::start(Setup::default()).await;
         let api = Api::new(&hub.url, Some(&hub.key()));
-        let receiver = Receiver::start().await;
-        let sinks = [Arc::new(Sink::new(seed, false)), Arc::new(Sink::new(seed ^ 1, true))];
-        for (id, sink) in INTEGRATIONS.iter().zip(&sinks) {
-            let sink = sink.clone();
-            receiver.behave(&format!("/{id}"), move |delivery| sink.take(delivery));
-            integrate(&api, id, &receiver).await;
-        }
+        let receiver = Arc::new(Receiver::start().await);
+        let receivers = Receivers::new(receiver, &INTEGRATIONS, INTEGRATIONS[1], seed);
+        receivers.integrate(&api).await;
         let (address, view) = watch::channel(api);
         let told = Arc::new(Told::default());
         let stop = CancellationToken::new();
@@ -96,17 +85,7 @@ impl Campaign {
         for number in 0..PRODUCERS {
             producers.spawn(Producer::new(number, seed, view.clone(), told.clone()).run(stop.clone()));
         }
-        Self {
-            dice: StdRng::seed_from_u64(seed),
-            hub,
-            address,
-            receiver,
-            sinks,
-            told,
-            producers,
-            stop,
-            ended_by_itself: 0,
-        }
+        Self { dice: StdRng::seed_from_u64(seed), hub, address, receivers, told, producers, stop, ended_by_itself: 0 }
     }
 
     /// Ends the hub so many times, lets everything drain and reckons.
@@ -121,9 +100,7 @@ impl Campaign {
         while let Some(joined) = self.producers.join_next().await {
             joined.expect("a producer saw something wrong");
         }
-        self.settle().await;
-        let outcomes = self.outcomes().await;
-        self.reckon(&outcomes, rounds).await;
+        self.reckon(rounds).await;
         self.assert_troubled(end);
         assert_eq!(self.hub.stop(), Some(0));
         eprintln!("{rounds} rounds in {:?}", started.elapsed());
@@ -169,79 +146,13 @@ impl Campaign {
         assert!(end != End::DiskFull || later > 0, "the disk was never full");
     }
 
-    /// Waits until no promised event is missing at any integration.
-    async fn settle(&mut self) {
-        let promised = self.promised();
-        let (mut fewest, mut deadline) = (usize::MAX, Instant::now() + DRAIN_DEADLINE);
-        while Instant::now() < deadline {
-            let missing: usize = self.outcomes().await.iter().map(|o| o.missing(&promised).len()).sum();
-            if missing == 0 {
-                return;
-            }
-            if missing < fewest {
-                (fewest, deadline) = (missing, Instant::now() + DRAIN_DEADLINE);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    async fn reckon(&self, outcomes: &[Outcome], ends: u32) {
-        let promised = self.promised();
+    async fn reckon(&self, ends: u32) {
+        let promised: Promised = self.told.accepted.lock().expect("no panic").clone();
         let api = self.address.borrow().clone();
-        let stored = api.all("/v1/events").await.len();
-        assert_eq!(stored, promised.len(), "the log has as many events as were promised");
-        for outcome in outcomes {
-            let missing = outcome.missing(&promised);
-            if let Some(first) = missing.first() {
-                let told = api.get(&format!("/v1/events/{first}/explain")).await.text();
-                panic!("{}: {} of {stored} are missing, such as {told}", outcome.integration, missing.len());
-            }
-            outcome.assert_only_promised_and_in_order(&promised);
-            assert_rejected_for_good_only(outcome, &promised);
-            // An entity has at most one event that was sent and whose outcome is not committed.
-            let most = ends * u32::try_from(PRODUCERS * ENTITIES).expect("few");
-            let duplicates = outcome.duplicates();
-            assert!(duplicates <= most, "{}: {duplicates} duplicates after {ends} ends", outcome.integration);
-            eprintln!(
-                "{}: {stored} events, {duplicates} duplicates, {} rejected",
-                outcome.integration,
-                outcome.rejected.len()
-            );
-        }
-    }
-
-    async fn outcomes(&self) -> Vec<Outcome> {
-        let api = self.address.borrow().clone();
-        let mut outcomes = Vec::new();
-        for (integration, sink) in INTEGRATIONS.into_iter().zip(&self.sinks) {
-            let rejected = api.all(&format!("/v1/integrations/{integration}/rejected")).await;
-            outcomes.push(Outcome {
-                integration,
-                deliveries: self.receiver.deliveries(&format!("/{integration}")),
-                accepted: sink.accepted(),
-                rejected: rejected.iter().map(|r| r["id"].as_str().expect("an id").to_owned()).collect::<HashSet<_>>(),
-            });
-        }
-        outcomes
-    }
-
-    fn promised(&self) -> Promised {
-        self.told.accepted.lock().expect("no panic").clone()
-    }
-}
-
-async fn integrate(api: &Api, id: &str, receiver: &Receiver) {
-    let delivery = json!({"retry": {"schedule_seconds": vec![0; ATTEMPTS]}, "timeout_seconds": 1});
-    let target = json!({"kind": "http", "url": receiver.url(&format!("/{id}"))});
-    let settings: Value = json!({"id": id, "name": id, "target": target, "delivery": delivery});
-    api.try_post("/v1/integrations", &settings).await.expect("an answer").expect(201);
-}
-
-fn assert_rejected_for_good_only(outcome: &Outcome, promised: &Promised) {
-    for id in &outcome.rejected {
-        let (entity, version) = &promised[id];
-        let wanted = outcome.integration == INTEGRATIONS[1] && is_refused_for_good(entity, *version);
-        assert!(wanted, "{}: {entity} {version} is rejected, and nobody refused it", outcome.integration);
+        self.receivers.settle(&api, &promised).await;
+        // An entity has at most one event that was sent and whose outcome is not committed.
+        let most = ends * u32::try_from(PRODUCERS * ENTITIES).expect("few");
+        self.receivers.reckon(&api, &promised, most).await;
     }
 }
 

@@ -14,6 +14,7 @@ mod hub;
 mod producer;
 #[path = "../it/support/receiver.rs"]
 mod receiver;
+mod receivers;
 mod sink;
 #[path = "../it/support/wait.rs"]
 mod wait;

@@ -1,5 +1,6 @@
 //! Hubs that share a database.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use crate::wait::eventually;
 pub struct Nodes {
     pub hubs: Vec<Hub>,
     pub apis: Vec<Api>,
-    pub receiver: Receiver,
+    pub receiver: Arc<Receiver>,
     key: String,
 }
 
@@ -36,7 +37,7 @@ impl Nodes {
         }
         let key = hubs[0].key();
         let apis = hubs.iter().map(|hub| Api::new(&hub.url, Some(&key))).collect();
-        Self { hubs, apis, receiver: Receiver::start().await, key }
+        Self { hubs, apis, receiver: Arc::new(Receiver::start().await), key }
     }
 
     /// Starts a node again that has ended.
