@@ -3,9 +3,13 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Event, Seq, Time};
 
 use crate::ReadLimit;
+
+/// Events leave the memory at this age, in days: before any retention ends, so that nothing that was dropped is read.
+const MOST_DAYS: i64 = 2;
 
 /// What is known of a company's log as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +96,13 @@ impl Tail {
         while inner.bytes > self.most_bytes && inner.evict() {}
     }
 
+    /// Forgets what is too old to be kept in memory.
+    pub(crate) fn forget_old(&self, now: Time) {
+        let inner = &mut *self.lock();
+        let young = now.millis() - MOST_DAYS * DAY_MS;
+        while inner.oldest().is_some_and(|at| at.millis() < young) && inner.evict() {}
+    }
+
     /// Notes the new floors after a segment was dropped.
     pub(crate) fn dropped(&self, floors: impl Iterator<Item = (CompanyNo, Seq)>) {
         let mut inner = self.lock();
@@ -135,6 +146,12 @@ impl Tail {
 }
 
 impl Inner {
+    /// When the oldest event was accepted.
+    fn oldest(&self) -> Option<Time> {
+        let company = self.companies.get(self.order.front()?)?;
+        company.events.front().map(|e| e.accepted_at)
+    }
+
     /// Forgets the oldest event; whether there was one.
     fn evict(&mut self) -> bool {
         let Some(company) = self.order.pop_front().and_then(|no| self.companies.get_mut(&no)) else { return false };
@@ -184,6 +201,19 @@ mod tests {
         tail.publish(vec![event(A, 4)]);
         assert_eq!(seqs(&tail, B, 0), None);
         assert_eq!(seqs(&tail, B, 1), Some(vec![]), "nothing can be there");
+    }
+
+    #[test]
+    fn events_leave_before_any_retention_ends() {
+        let tail = Tail::new(1 << 20);
+        tail.publish(vec![event(A, 1), event(B, 1), event(A, 2)]);
+        let end = Time::from_millis(1 + MOST_DAYS * DAY_MS);
+        tail.forget_old(end);
+        assert_eq!(seqs(&tail, A, 0), Some(vec![1, 2]));
+        tail.forget_old(Time::from_millis(end.millis() + 1));
+        assert_eq!((seqs(&tail, A, 0), seqs(&tail, A, 2)), (None, Some(vec![])));
+        assert_eq!(tail.summary(A).map(|s| s.head), Some(2), "the head stays known");
+        assert!(crate::Retention::ALL.iter().all(|r| r.days() > MOST_DAYS));
     }
 
     #[test]

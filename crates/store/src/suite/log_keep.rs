@@ -78,8 +78,8 @@ pub(super) async fn a_change_of_retention_keeps_the_order(engine: &impl Engine) 
     engine.set_time(end);
     drop_all(&stores, end).await;
     let kept: Vec<Seq> = all.into_iter().filter(|seq| (seq - 1) / 2 % 4 != 0).collect();
-    drop(stores);
-    let stores = engine.open().await;
+    assert_eq!(seqs(&*stores.log, A, 0).await, kept, "memory does not outlive the disk");
+    let stores = reopen(engine, stores).await;
     assert_eq!(seqs(&*stores.log, A, 0).await, kept);
     assert_eq!(stores.log.floor(A).await.expect("floor"), 18, "the last position that is no longer kept");
     assert_eq!(stores.log.head(A).await.expect("head"), 24);

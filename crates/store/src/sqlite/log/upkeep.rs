@@ -44,8 +44,9 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Segments whose retention has passed.
+    /// Segments whose retention has passed. What is old leaves the memory on the way.
     pub(super) fn due(&mut self, now: Time) -> Result<Vec<DueSegment>, Cause> {
+        self.tail.forget_old(now);
         let mut due = Vec::new();
         for id in self.catalog.all().into_iter().filter(|id| id.is_due(now)) {
             self.list(id);
