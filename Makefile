@@ -31,6 +31,11 @@ bench:
 	$(CARGO) build --locked --release -p tillstream -p tillstream-bench
 	tests/postgres/with ./target/release/tillstream-bench --rows $(ROWS) $(BENCH_ARGS)
 
+## What is handed out, in dist/: a Debian package, an archive and their sums.
+.PHONY: dist
+dist:
+	deploy/dist
+
 ## The long runs of what `make test` does briefly.
 chaos: clients
 	TILLSTREAM_CHAOS_ROUNDS=100 $(CARGO) test --locked -p tillstream --test chaos -- --nocapture

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, keys, listen, serve};
+use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -39,6 +39,8 @@ pub enum Command {
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come
     Listen(listen::Args),
+    /// Move a stopped hub from its folder into a PostgreSQL database
+    Migrate(migrate::Args),
     /// Print the effective configuration and where each setting comes from
     Config(config::Args),
     /// Print a completion script for a shell

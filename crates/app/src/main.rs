@@ -55,6 +55,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Integrations(args) => commands::integrations::run(args).await.map(done),
         Command::Emit(args) => commands::emit::run(args).await,
         Command::Listen(args) => commands::listen::run(args).await.map(done),
+        Command::Migrate(args) => commands::migrate::run(args).await.map(done),
         Command::Config(args) => commands::config::run(args).map(done),
         Command::Completions(args) => commands::completions::run(&args).map(done),
     }

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use jiff::Timestamp;
 use tillstream_model::Time;
+use tillstream_store::transfer::{self, Moved, Progress};
 use tillstream_store::{Clock, MasterKey, State, Stores};
 use tillstream_store::{postgres, sqlite};
 
@@ -51,16 +52,40 @@ pub async fn open_state(config: &Config) -> anyhow::Result<Arc<dyn State>> {
     state.with_context(|| format!("open the data folder {}", config.data.display()))
 }
 
+/// Moves what the data folder holds into the configured database.
+///
+/// # Errors
+/// When a hub has the folder open, there is nothing in it, or the database cannot be reached or belongs to a hub.
+pub async fn migrate(
+    config: &Config,
+    database: &Database,
+    told: &mut (dyn FnMut(Progress) + Send),
+) -> anyhow::Result<Moved> {
+    if let MasterKeySource::File(path) | MasterKeySource::Own(path) = &config.master_key
+        && !path.is_file()
+    {
+        bail!("the master key of the folder is not in {}; name its file with --master-key-file", path.display());
+    }
+    let from = sqlite::Options::new(clock(), master_key(config)?);
+    // It holds no lanes, so its name does not matter.
+    let to = database_options(config, database, "migrate".to_owned())?;
+    Ok(transfer::to_postgres(&config.data, from, to, told).await?)
+}
+
 async fn open_database(config: &Config, database: &Database, node: String) -> anyhow::Result<Stores> {
+    config.shared_master_key()?;
+    Ok(postgres::open(database_options(config, database, node)?).await?)
+}
+
+fn database_options(config: &Config, database: &Database, node: String) -> anyhow::Result<postgres::Options> {
     let options = postgres::Options::new(database.url.reveal().to_owned(), node, clock(), master_key(config)?);
-    let options = postgres::Options { ca_file: database.ca_file.clone(), ..options };
-    Ok(postgres::open(options).await?)
+    Ok(postgres::Options { ca_file: database.ca_file.clone(), ..options })
 }
 
 fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
     match &config.master_key {
         MasterKeySource::Given(hex) => Ok(MasterKey::from_hex(hex.reveal())?),
-        MasterKeySource::File(path) => {
+        MasterKeySource::File(path) | MasterKeySource::Own(path) => {
             if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
             }

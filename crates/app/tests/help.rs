@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 21] = [
+const COMMANDS: [&[&str]; 22] = [
     &[],
     &["serve"],
     &["demo"],
@@ -23,6 +23,7 @@ const COMMANDS: [&[&str]; 21] = [
     &["integrations", "rejected"],
     &["emit"],
     &["listen"],
+    &["migrate"],
     &["config"],
     &["completions"],
 ];

@@ -84,8 +84,13 @@ impl Content {
 
     /// About how many bytes the event takes in memory, for budgets.
     pub fn size(&self) -> usize {
+        Self::size_of(self.data.get().len(), self.correlation.as_ref().map_or(0, |c| c.get().len()))
+    }
+
+    /// [`Content::size`] of an event with so many bytes of data and correlation.
+    pub const fn size_of(data: usize, correlation: usize) -> usize {
         const FIXED: usize = 192;
-        FIXED + self.data.get().len() + self.correlation.as_ref().map_or(0, |c| c.get().len())
+        FIXED + data + correlation
     }
 }
 

@@ -15,6 +15,7 @@ pub mod seal;
 pub mod sqlite;
 pub mod state;
 pub mod suite;
+pub mod transfer;
 
 use std::sync::Arc;
 

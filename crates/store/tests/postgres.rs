@@ -1,38 +1,21 @@
 //! The contract suite on the scale-out engine, and what only this engine promises. Needs a server to make databases on:
 //! `make test` brings one, see `tests/postgres/with`.
 
+#[path = "support/server.rs"]
+mod server;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
+use server::{connect, run};
 use tillstream_model::{CompanyNo, Time};
 use tillstream_store::postgres::{self, Options};
 use tillstream_store::suite::{self, Engine, START, content};
 use tillstream_store::{Append, Appended, MasterKey, ReadLimit, Retention, Stores};
-use tokio::task::JoinSet;
-use tokio_postgres::{Client, NoTls};
 
 const COMPANY: CompanyNo = CompanyNo(1);
 const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: usize::MAX };
-
-/// The address of a server on which databases may be made.
-fn server() -> String {
-    std::env::var("TILLSTREAM_TEST_POSTGRES")
-        .expect("TILLSTREAM_TEST_POSTGRES: run `make test`, or the test inside `tests/postgres/with`")
-}
-
-/// A connection, which ends with the second part.
-async fn connect(url: &str) -> (Client, JoinSet<()>) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("a connection");
-    let mut task = JoinSet::new();
-    task.spawn(async move { drop(connection.await) });
-    (client, task)
-}
-
-async fn run(url: &str, sql: &str) -> Result<(), tokio_postgres::Error> {
-    let (client, _connection) = connect(url).await;
-    client.batch_execute(sql).await
-}
 
 /// A database of its own and a clock.
 struct Postgres {
@@ -47,9 +30,7 @@ impl Postgres {
     }
 
     fn url(&self) -> String {
-        let server = server();
-        let (before, _) = server.rsplit_once('/').expect("a database at the end");
-        format!("{before}/{}", self.name)
+        server::url(&self.name)
     }
 
     fn options(&self) -> Options {
@@ -60,7 +41,7 @@ impl Postgres {
 
     async fn open_with(&self, options: Options) -> Stores {
         let sql = format!("CREATE DATABASE {}", self.name);
-        if let Err(e) = run(&server(), &sql).await {
+        if let Err(e) = run(&server::server(), &sql).await {
             let exists = e.as_db_error().is_some_and(|e| e.code().code() == "42P04");
             assert!(exists, "{e:?}");
         }

@@ -11,7 +11,7 @@ Examples:
   TILLSTREAM_LISTEN=127.0.0.1:9000 tillstream config  a variable wins over the file
   tillstream config --config hub.toml --json
 
-Command line > environment (TILLSTREAM_<KEY>; PORT is understood) > tillstream.toml > defaults.
+Command line > environment (TILLSTREAM_<KEY>; PORT and DATABASE_URL too) > tillstream.toml > defaults.
 The output is a valid tillstream.toml; secrets are masked. TILLSTREAM_MASTER_KEY
 (64 hexadecimal characters) replaces master_key_file.";
 

@@ -6,4 +6,5 @@ pub mod emit;
 pub mod integrations;
 pub mod keys;
 pub mod listen;
+pub mod migrate;
 pub mod serve;

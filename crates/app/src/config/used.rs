@@ -35,8 +35,10 @@ pub enum LogFormat {
 pub enum MasterKeySource {
     /// Given as 64 hexadecimal characters.
     Given(Secret),
-    /// In this file, which is made at first start.
+    /// In this file, which somebody named.
     File(PathBuf),
+    /// In this file beside the data folder, which is made at first start.
+    Own(PathBuf),
 }
 
 /// A server that holds events and state.
@@ -50,7 +52,7 @@ pub struct Database {
 
 impl Database {
     /// The address without what only the server may know.
-    fn shown(&self) -> String {
+    pub fn shown(&self) -> String {
         let url = self.url.reveal();
         let Some((scheme, rest)) = url.split_once("://") else { return self.url.masked() };
         match rest.rsplit_once('@').map(|(user, place)| (user.split(':').next().unwrap_or_default(), place)) {
@@ -91,9 +93,6 @@ impl Config {
     /// Fills in what is missing and refuses what cannot work.
     pub fn check(written: Written, environment: &[(String, String)]) -> Result<Self, Wrong> {
         let database = database(written.database, written.database_ca)?;
-        if database.is_some() {
-            shared_master_key(written.master_key_file.as_deref(), environment)?;
-        }
         let data = written.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let behind_proxy = written.behind_proxy.unwrap_or_default();
         let allow_networks = written.allow_networks.unwrap_or_default();
@@ -114,6 +113,18 @@ impl Config {
         })
     }
 
+    /// All nodes on a database seal with one key, so none of them may make its own.
+    pub fn shared_master_key(&self) -> Result<(), Wrong> {
+        match self.master_key {
+            MasterKeySource::Given(_) | MasterKeySource::File(_) => Ok(()),
+            MasterKeySource::Own(_) => Err(Wrong::new(format!(
+                "with a database every node needs the same master key: make one with `openssl rand -hex {}` and give it \
+                 as {MASTER_KEY} or in a file with --master-key-file",
+                MASTER_KEY_CHARS / 2
+            ))),
+        }
+    }
+
     /// What this node is called, when it listens there.
     pub fn node_at(&self, address: SocketAddr) -> String {
         let machine = || rustix::system::uname().nodename().to_string_lossy().into_owned();
@@ -129,7 +140,7 @@ impl Config {
             "behind_proxy" => self.behind_proxy.into(),
             "metrics_public" => self.metrics_public.into(),
             "master_key_file" => match &self.master_key {
-                MasterKeySource::File(path) => path.display().to_string().into(),
+                MasterKeySource::File(path) | MasterKeySource::Own(path) => path.display().to_string().into(),
                 MasterKeySource::Given(_) => return None,
             },
             "log_format" => self.log_format.to_possible_value()?.get_name().into(),
@@ -173,18 +184,6 @@ fn node(name: Option<String>) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// All nodes on a database seal with one key, so none of them may make its own.
-fn shared_master_key(file: Option<&Path>, environment: &[(String, String)]) -> Result<(), Wrong> {
-    if file.is_some() || environment.iter().any(|(name, _)| name == MASTER_KEY) {
-        return Ok(());
-    }
-    Err(Wrong::new(format!(
-        "with a database every node needs the same master key: make one with `openssl rand -hex {}` and give it as \
-         {MASTER_KEY} or in a file with --master-key-file",
-        MASTER_KEY_CHARS / 2
-    )))
-}
-
 /// `:8080` is every address behind a proxy and loopback otherwise; `localhost` needs no lookup.
 fn listen(text: &str, behind_proxy: bool) -> Result<SocketAddr, Wrong> {
     let wrong = || Wrong::new(format!("listen \"{text}\" is not an address with a port, such as {DEFAULT_LISTEN}"));
@@ -215,7 +214,7 @@ fn master_key(data: &Path, file: Option<PathBuf>, environment: &[(String, String
         let wrong = || Wrong::new(format!("{MASTER_KEY} is not {MASTER_KEY_CHARS} hexadecimal characters"));
         return if hex { Ok(MasterKeySource::Given(Secret::new(key.as_str()))) } else { Err(wrong()) };
     }
-    let Some(file) = file else { return Ok(MasterKeySource::File(beside(data, "master-key")?)) };
+    let Some(file) = file else { return Ok(MasterKeySource::Own(beside(data, "master-key")?)) };
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     if absolute(&file).starts_with(absolute(data)) {
         return Err(Wrong::new(format!(

@@ -9,8 +9,10 @@ mod chaos;
 mod check;
 #[path = "../it/support/database.rs"]
 mod database;
+mod encrypted;
 #[path = "../it/support/hub.rs"]
 mod hub;
+mod migrate;
 mod network;
 mod nodes;
 mod outage;
@@ -19,6 +21,8 @@ mod postgres;
 mod producer;
 #[path = "../it/support/receiver.rs"]
 mod receiver;
+#[path = "../chaos/receivers.rs"]
+mod receivers;
 mod sharing;
 #[path = "../chaos/sink.rs"]
 mod sink;

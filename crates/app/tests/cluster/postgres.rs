@@ -76,6 +76,19 @@ impl Pair {
         self.stop(self.primary);
     }
 
+    /// Has the primary speak TLS too, with a certificate for 127.0.0.1; that certificate, as PEM.
+    pub async fn encrypt(&self) -> String {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate");
+        let data = PathBuf::from(self.data(self.primary));
+        self.write(&data.join("server.crt"), &made.cert.pem());
+        self.write(&data.join("server.key"), &made.signing_key.serialize_pem());
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(data.join("server.key"), mode).expect("its mode");
+        self.sql("postgres", "ALTER SYSTEM SET ssl = on").await;
+        self.sql("postgres", "SELECT pg_reload_conf()").await;
+        made.cert.pem()
+    }
+
     /// Starts it again.
     pub fn start_primary(&self) {
         self.launch(self.primary);
@@ -155,7 +168,7 @@ impl Pair {
         client.batch_execute(sql).await.expect(sql);
     }
 
-    async fn ask(&self, database: &str, sql: &str) -> Result<i64, tokio_postgres::Error> {
+    pub async fn ask(&self, database: &str, sql: &str) -> Result<i64, tokio_postgres::Error> {
         let (client, _connection) = self.connect(database).await?;
         Ok(client.query_one(sql, &[]).await?.get(0))
     }

@@ -8,6 +8,7 @@ pub(crate) mod queue;
 pub(crate) mod segment;
 pub(crate) mod settled;
 pub(crate) mod tail;
+pub(crate) mod transfer;
 
 use crate::StoreError;
 

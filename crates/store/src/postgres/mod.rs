@@ -6,6 +6,7 @@
 //! synchronous standby a 202 means two machines.
 
 mod days;
+pub(crate) mod import;
 mod log;
 mod migrate;
 mod nodes;
@@ -77,7 +78,10 @@ pub async fn open(options: Options) -> Result<Stores, StoreError> {
 async fn open_inner(options: Options) -> Result<Stores, Cause> {
     let target = Target::new(&options)?;
     let sessions = Sessions::new(target.clone(), options.connections)?;
-    migrate::run(&mut *sessions.get().await?, &options.master_key).await?;
+    let mut session = sessions.get().await?;
+    migrate::run(&mut session, &options.master_key).await?;
+    import::refuse_unfinished(&session).await?;
+    drop(session);
     let state = state::PgState::open(sessions.clone(), &options);
     let nodes = nodes::PgNodes::open(target.clone(), sessions.apart(2), options.node.clone());
     let log = log::PgLog::open(target, sessions, &options)?;

@@ -13,6 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::{ToSql, Type};
@@ -191,6 +192,12 @@ impl Session {
     /// Runs statements without parameters.
     pub(super) async fn batch(&self, sql: &str) -> Result<(), Cause> {
         self.in_time(self.client.batch_execute(sql)).await
+    }
+
+    /// Begins to copy rows with columns of these types; the statement says where to.
+    pub(super) async fn copy_in(&self, sql: &str, types: &[Type]) -> Result<BinaryCopyInWriter, Cause> {
+        let sink = self.in_time(self.client.copy_in(sql)).await?;
+        Ok(BinaryCopyInWriter::new(sink, types))
     }
 
     /// Begins a transaction. Who forgets to end it loses the connection, and with it the transaction. Should this

@@ -6,10 +6,12 @@
 //! attempts/2026-11-21.db       attempts of a day, dropped by unlink
 //! log/meta.db                  where each company's events are; heads and floors of what was dropped
 //! log/30d/2026-11-21.db        events of a retention class and a day, dropped by unlink
+//! moved                        everything was moved to another engine; no hub opens the folder any more
 //! ```
 
 mod conn;
 mod disk;
+pub(crate) mod export;
 mod fault;
 mod log;
 mod pool;
@@ -27,6 +29,9 @@ pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
 
 /// Below this many free bytes the disk counts as full.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
+
+/// The file that marks a folder whose content has moved.
+const MOVED: &str = "moved";
 
 /// How the engine is opened.
 #[derive(Clone)]
@@ -67,6 +72,7 @@ impl Options {
 pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
     let tried = |cause: pool::Cause| failed("open", folder, &cause);
     conn::make_folder(folder).map_err(|e| tried(e.into()))?;
+    refuse_moved(folder).map_err(tried)?;
     let lock = Arc::new(lock(folder).map_err(tried)?);
     let state = state::SqliteState::open(folder, &options, Some(lock.clone())).map_err(tried)?;
     let log = log::SqliteLog::open(folder, &options, lock).map_err(tried)?;
@@ -77,7 +83,28 @@ pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
 pub fn open_state(folder: &Path, options: Options) -> Result<Arc<dyn State>, StoreError> {
     let tried = |cause: pool::Cause| failed("open the state in", folder, &cause);
     conn::make_folder(folder).map_err(|e| tried(e.into()))?;
+    refuse_moved(folder).map_err(tried)?;
     Ok(Arc::new(state::SqliteState::open(folder, &options, None).map_err(tried)?))
+}
+
+/// Marks a folder whose content has moved to another engine.
+pub(crate) fn mark_moved(folder: &Path) -> Result<(), pool::Cause> {
+    let file = std::fs::File::create(folder.join(MOVED))?;
+    file.sync_all()?;
+    Ok(std::fs::File::open(folder)?.sync_all()?)
+}
+
+fn refuse_moved(folder: &Path) -> Result<(), pool::Cause> {
+    let mark = folder.join(MOVED);
+    match mark.exists() {
+        true => Err(format!(
+            "everything in it was moved to a database, and a hub that goes on here would deliver again; \
+             to use it all the same, remove the file {}",
+            mark.display()
+        )
+        .into()),
+        false => Ok(()),
+    }
 }
 
 fn failed(verb: &str, folder: &Path, cause: &pool::Cause) -> StoreError {

@@ -33,6 +33,8 @@ pub struct Setup {
     pub faults: Option<&'static str>,
     /// A database that is shared with other hubs, and this one's name among them.
     pub shared: Option<(String, String)>,
+    /// File with certificates that the database's may be signed with.
+    pub database_ca: Option<PathBuf>,
 }
 
 /// A running hub. Its folder goes away with it, unless the test fails.
@@ -48,7 +50,13 @@ pub struct Hub {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { allow_networks: Some("127.0.0.0/8"), largest_file_bytes: None, faults: None, shared: None }
+        Self {
+            allow_networks: Some("127.0.0.0/8"),
+            largest_file_bytes: None,
+            faults: None,
+            shared: None,
+            database_ca: None,
+        }
     }
 }
 
@@ -165,6 +173,9 @@ fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
     }
     if let Some((database, node)) = &setup.shared {
         command.env("TILLSTREAM_DATABASE", database).env("TILLSTREAM_NODE", node);
+    }
+    if let Some(file) = &setup.database_ca {
+        command.env("TILLSTREAM_DATABASE_CA", file);
     }
     command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts")
 }

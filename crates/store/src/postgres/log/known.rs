@@ -25,7 +25,7 @@ pub(super) struct Used {
 }
 
 /// The name of a day's table.
-pub(super) fn table(day: i64) -> String {
+pub(in crate::postgres) fn table(day: i64) -> String {
     format!("ids_{}", days::suffix(day))
 }
 

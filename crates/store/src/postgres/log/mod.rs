@@ -2,10 +2,10 @@
 
 mod follow;
 mod heads;
-mod known;
+pub(super) mod known;
 mod plan;
 mod read;
-mod segments;
+pub(super) mod segments;
 mod write;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -167,6 +167,8 @@ impl Log for PgLog {
     }
 
     async fn due(&self, now: Time) -> Result<Vec<DueSegment>> {
+        // Another node may be the one that drops.
+        self.tail.forget_old(now);
         tried(|| "list due segments".into(), self.segments.due(now).await)
     }
 

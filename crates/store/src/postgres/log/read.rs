@@ -217,7 +217,13 @@ async fn get_some(
     seqs: &[i64],
 ) -> Result<Vec<Arc<Event>>, Cause> {
     let (table, columns) = (segments::table(segment), row::COLUMNS);
-    let sql = format!("SELECT {columns} FROM {table} WHERE company = $1 AND seq = ANY($2) ORDER BY seq");
+    // Each position by itself: of a day that has just begun the server knows little, and would rather read all of the
+    // company's events than look for many at once.
+    let sql = format!(
+        "SELECT e.* FROM unnest($2::int8[]) n (seq) CROSS JOIN LATERAL (
+             SELECT {columns} FROM {table} t WHERE t.company = $1 AND t.seq = n.seq LIMIT 1
+         ) e ORDER BY e.seq"
+    );
     let params = [(&row::stored_company(company) as _, Type::INT4), (&seqs as _, Type::INT8_ARRAY)];
     session.rows(&sql, &params).await?.iter().map(|r| Ok(Arc::new(row::event(company, r)?))).collect()
 }

@@ -15,19 +15,19 @@ use crate::engine::segment::SegmentId;
 use crate::log::IDEMPOTENCY_DAYS;
 
 /// Makes and drops segments.
-pub(super) struct Segments {
+pub(in crate::postgres) struct Segments {
     sessions: Sessions,
     known: Known,
 }
 
 /// The name of a segment's table.
-pub(super) fn table(id: SegmentId) -> String {
+pub(in crate::postgres) fn table(id: SegmentId) -> String {
     format!("events_{}d_{}", id.class.days(), days::suffix(id.day))
 }
 
 impl Segments {
     /// Nothing is known to be there yet.
-    pub(super) fn new(sessions: Sessions) -> Self {
+    pub(in crate::postgres) fn new(sessions: Sessions) -> Self {
         Self { sessions, known: Known::new() }
     }
 
@@ -38,7 +38,12 @@ impl Segments {
     }
 
     /// Makes the tables of a day for these events.
-    pub(super) async fn ensure(&self, session: &mut Session, segments: &[SegmentId], ids: &[i64]) -> Result<(), Cause> {
+    pub(in crate::postgres) async fn ensure(
+        &self,
+        session: &mut Session,
+        segments: &[SegmentId],
+        ids: &[i64],
+    ) -> Result<(), Cause> {
         for id in segments {
             let list = format!("INSERT INTO log_segments VALUES ('{}')", id.name());
             self.known.ensure(session, &table(*id), "events_template", &list).await?;

@@ -12,12 +12,12 @@ use crate::postgres::session::Session;
 use crate::state::{ATTEMPT_DAYS, Attempt};
 
 /// The name of a day's table.
-pub(super) fn table(day: i64) -> String {
+pub(in crate::postgres) fn table(day: i64) -> String {
     format!("attempts_{}", days::suffix(day))
 }
 
 /// Makes sure that a day has its table. Not inside a transaction.
-pub(super) async fn ensure(known: &Known, session: &mut Session, day: i64) -> Result<(), Cause> {
+pub(in crate::postgres) async fn ensure(known: &Known, session: &mut Session, day: i64) -> Result<(), Cause> {
     let list = format!("INSERT INTO attempt_days VALUES ({day})");
     known.ensure(session, &table(day), "attempts_template", &list).await
 }

@@ -89,8 +89,10 @@ pub(super) async fn list(
 }
 
 pub(super) async fn lane_heads(session: &Session, sealer: &Sealer) -> Result<Vec<LaneHead>, Cause> {
+    // The limit makes the server look for one waiting event of each; for EXISTS it may read all that wait anywhere.
     let sql = format!(
-        "SELECT {COLUMNS}, l.cursor, length(l.settled) > 0 OR EXISTS (SELECT 1 FROM parked p WHERE p.integration = i.no)
+        "SELECT {COLUMNS}, l.cursor, length(l.settled) > 0
+             OR coalesce((SELECT true FROM parked p WHERE p.integration = i.no LIMIT 1), false)
          FROM {TABLES} JOIN lanes l ON l.integration = i.no WHERE i.running ORDER BY i.no"
     );
     let head =

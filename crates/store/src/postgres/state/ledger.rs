@@ -22,9 +22,10 @@ const LEAST_LOOK: usize = 16;
 /// … and how many times as many with every further look.
 const LOOK_GROWTH: usize = 4;
 
-/// The server knows little of a day that has just begun: it would rather read all of a busy integration's rows and sort
-/// them than walk along the index, which is never much slower, and compile what is run in less time than that takes.
-const PLAN: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off";
+/// The server knows little of a day that has just begun: it would rather read all of a busy integration's rows, or all
+/// rows of the day for each integration, and sort them than walk along the index, which is never much slower; and
+/// compile what is run in less time than that takes.
+const PLAN: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off";
 
 const COLUMNS: &str = "at, seq, number, elapsed_ms, status, remaining, domain_key, name_hash, cause, detail, answer";
 
@@ -115,7 +116,7 @@ impl<'a> List<'a> {
         loop {
             let floor = match self.looks_at_all() {
                 true => self.floor(session, table, each).await?,
-                false => None,
+                false => self.enough(session, table).await?,
             };
             for row in &self.rows(session, table, floor).await? {
                 if self.items.len() == self.limit {
@@ -145,15 +146,11 @@ impl<'a> List<'a> {
     /// Looks at this many rows of each integration, whatever the filter wants of them. Gives the place down to which
     /// that is all of them; None when it is all there are.
     async fn floor(&mut self, session: &Session, table: &str, each: usize) -> Result<Option<Place>, Cause> {
-        let failed = if self.filter.success == Some(false) { "AND cause IS NOT NULL" } else { "" };
         let sql = format!(
             "SELECT l.looked, l.last FROM unnest($1::int8[], $2::int8[]) n (no, number) CROSS JOIN LATERAL (
-                 SELECT count(*) AS looked, min(ARRAY[at, seq, number]) AS last FROM (
-                     SELECT t.at, t.seq, t.number FROM {table} t WHERE t.integration = n.no
-                     AND (t.at, t.seq, t.number) < ($3, $4, n.number) AND t.at >= $5 {failed}
-                     ORDER BY t.at DESC, t.seq DESC, t.number DESC LIMIT $6
-                 ) r
-             ) l WHERE l.looked > 0"
+                 SELECT count(*) AS looked, min(ARRAY[at, seq, number]) AS last FROM ({}) r
+             ) l WHERE l.looked > 0",
+            self.newest(table)
         );
         let (numbers, most) = (self.numbers(), i64::try_from(each).unwrap_or(i64::MAX));
         let window = self.window(&numbers);
@@ -168,6 +165,37 @@ impl<'a> List<'a> {
             }
         }
         Ok(floor)
+    }
+
+    /// A place down to which there are as many rows as the page still takes; None when there may be fewer, or when it
+    /// is not worth the look. Without it a page's rows would be read of each integration, most of them for nothing.
+    async fn enough(&self, session: &Session, table: &str) -> Result<Option<Place>, Cause> {
+        let most = (self.limit - self.items.len()).saturating_add(1);
+        if self.nos.len().saturating_mul(most) <= FIRST_LOOK {
+            return Ok(None);
+        }
+        let sql = format!(
+            "SELECT r.at, r.seq, r.number::int8 FROM unnest($1::int8[], $2::int8[]) n (no, number)
+             CROSS JOIN LATERAL ({}) r ORDER BY r.at DESC, r.seq DESC, r.number DESC OFFSET $7 LIMIT 1",
+            self.newest(table)
+        );
+        // Twice its share of each, so that a few integrations without attempts change little.
+        let each = i64::try_from(most.div_ceil(self.nos.len()).saturating_mul(2)).unwrap_or(i64::MAX);
+        let (numbers, before) = (self.numbers(), i64::try_from(most - 1).unwrap_or(i64::MAX));
+        let window = self.window(&numbers);
+        let rest: [Param<'_>; 3] = [(&self.from, Type::INT8), (&each, Type::INT8), (&before, Type::INT8)];
+        let found = session.row(&sql, &[&window[..], &rest[..]].concat()).await?;
+        Ok(found.map(|r| Place { at: r.get(0), seq: r.get(1), number: r.get(2), integration: 0 }))
+    }
+
+    /// Selects the newest places of an integration: $1 to $4 are the window, $5 is where it ends, $6 how many.
+    fn newest(&self, table: &str) -> String {
+        let failed = if self.filter.success == Some(false) { "AND t.cause IS NOT NULL" } else { "" };
+        format!(
+            "SELECT t.at, t.seq, t.number FROM {table} t WHERE t.integration = n.no
+             AND (t.at, t.seq, t.number) < ($3, $4, n.number) AND t.at >= $5 {failed}
+             ORDER BY t.at DESC, t.seq DESC, t.number DESC LIMIT $6"
+        )
     }
 
     /// The rows down to the floor, one more than the page takes.

@@ -4,7 +4,7 @@
 //! them in the order of their numbers; whoever changes an integration's settings or status locks its row, and after the
 //! lane's if both are needed. Outcomes share their buckets before any of that. So nobody waits in a circle.
 
-mod attempts;
+pub(super) mod attempts;
 mod commits;
 mod companies;
 mod entries;
@@ -16,7 +16,7 @@ mod ledger;
 mod outcome;
 mod parked;
 mod rejected;
-mod spell;
+pub(super) mod spell;
 mod sweep;
 mod tx;
 

@@ -51,7 +51,7 @@ pub(super) fn one_more(limit: usize) -> i64 {
 
 /// A text that the server takes: it has none with U+0000 in it. One receiver's answer must not make the commit of a
 /// whole group fail.
-pub(super) fn text(text: &str) -> Cow<'_, str> {
+pub(in crate::postgres) fn text(text: &str) -> Cow<'_, str> {
     match text.contains('\0') {
         true => Cow::Owned(text.replace('\0', "\u{FFFD}")),
         false => Cow::Borrowed(text),

@@ -1,6 +1,7 @@
 //! The log in segment files.
 
 mod directory;
+pub(super) mod export;
 mod filter;
 mod group;
 mod idempotency;
@@ -12,7 +13,7 @@ mod upkeep;
 mod writer;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use tillstream_model::{CompanyNo, Event, EventId, Seq, Time};
 
 use self::read::Reader;
-use self::segments::Catalog;
+use self::segments::{Catalog, SegmentId};
 use self::upkeep::Upkeep;
 use self::writer::{Shared, Writer};
 use super::Options;
@@ -43,6 +44,7 @@ pub(super) struct SqliteLog {
     _unanswered: Arc<Mutex<Vec<Job>>>,
     readers: Pool<Reader>,
     upkeep: Arc<Pool<Upkeep>>,
+    catalog: Arc<Catalog>,
     tail: Arc<Tail>,
     bell: Arc<Bell>,
     disk: Disk,
@@ -73,7 +75,7 @@ impl SqliteLog {
         let readers = (0..READERS).map(|_| Reader::open(catalog.clone())).collect::<Result<_, _>>()?;
         let unanswered = Arc::new(Mutex::new(Vec::new()));
         let (queue, waiting) = queue::queue(options.queue_bytes);
-        let writer = Writer::new(shared, Reader::open(catalog)?);
+        let writer = Writer::new(shared, Reader::open(catalog.clone())?);
         let left = unanswered.clone();
         let thread = std::thread::Builder::new().name("log-writer".into()).spawn(move || {
             *left.lock().unwrap_or_else(PoisonError::into_inner) = writer.run(waiting);
@@ -84,6 +86,7 @@ impl SqliteLog {
             _unanswered: unanswered,
             readers: Pool::start("log-reader", readers)?,
             upkeep,
+            catalog,
             tail,
             bell,
             disk: Disk::new(&folder, options.min_free_bytes),
@@ -92,7 +95,13 @@ impl SqliteLog {
         })
     }
 
-    async fn summary(&self, company: CompanyNo) -> Result<Summary> {
+    /// All segments, oldest first, each with its file.
+    pub(super) fn segments(&self) -> Vec<(SegmentId, PathBuf)> {
+        self.catalog.all().into_iter().map(|id| (id, self.catalog.path(id))).collect()
+    }
+
+    /// What is known of a company's log.
+    pub(super) async fn summary(&self, company: CompanyNo) -> Result<Summary> {
         if let Some(summary) = self.tail.summary(company) {
             return Ok(summary);
         }

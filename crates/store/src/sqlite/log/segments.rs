@@ -13,7 +13,7 @@ use crate::sqlite::conn::{Schema, make_folder};
 use crate::sqlite::pool::Cause;
 
 /// Bits of a row's key that hold the seq; the company's number is above them.
-const SEQ_BITS: u32 = 40;
+pub(super) const SEQ_BITS: u32 = 40;
 /// Bytes of a page: seven events of 1 KB and what the tree needs.
 const PAGE_BYTES: u32 = 8_192;
 

@@ -24,6 +24,13 @@ const SCHEMA: Schema = Schema {
     migrations: &[include_str!("../schema/attempts_1.sql")],
 };
 
+/// The attempts of a file, as another engine takes them.
+pub(in crate::sqlite) const EXPORT: &str =
+    "SELECT a.integration, a.at, a.seq, a.number, a.elapsed_ms, a.status, a.remaining, a.domain_key, a.name_hash,
+     CASE WHEN a.failed THEN coalesce(f.cause, '') END AS cause, CASE WHEN a.failed THEN coalesce(f.detail, '') END AS detail,
+     CASE WHEN a.failed THEN coalesce(f.answer, x'') END AS answer
+     FROM attempts a LEFT JOIN failures f USING (integration, at, seq, number)";
+
 /// Days whose file stays open to write: today's and, around midnight, yesterday's.
 const OPEN_DAYS: usize = 2;
 

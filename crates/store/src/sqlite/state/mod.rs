@@ -12,7 +12,7 @@ mod sweep;
 mod writer;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 use tillstream_model::integration::{Settings, Status};
 use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
 
+pub(super) use self::attempts::EXPORT;
 use self::attempts::{AttemptWriter, Days};
 use self::ledger::Ledger;
 use self::writer::Writer;
@@ -49,6 +50,7 @@ pub(super) struct SqliteState {
     // Dropped in this order: the writer first, the lock of the folder last.
     writer: Writer,
     readers: Pool<Reader>,
+    days: Arc<Days>,
     _lock: Option<Arc<File>>,
 }
 
@@ -72,7 +74,12 @@ impl SqliteState {
         };
         let readers = (0..READERS).map(|_| reader()).collect::<Result<_, _>>()?;
         let writer = Writer::start(&file, options, sealer, attempts)?;
-        Ok(Self { writer, readers: Pool::start("state-reader", readers)?, _lock: lock })
+        Ok(Self { writer, readers: Pool::start("state-reader", readers)?, days, _lock: lock })
+    }
+
+    /// The days with attempts, oldest first, each with its file.
+    pub(super) fn attempt_days(&self) -> Vec<(i64, PathBuf)> {
+        self.days.all().into_iter().map(|day| (day, self.days.path(day))).collect()
     }
 
     async fn read<T, F>(&self, tried: &'static str, read: F) -> Result<T>

@@ -1,0 +1,174 @@
+//! Every call that lists or looks something up, with first pages and later ones, each filter, and things that are there
+//! and not.
+
+use tillstream_model::event::EntityKey;
+use tillstream_model::{CompanyNo, EventId, IntegrationNo};
+use tillstream_store::state::{AttemptFilter, LaneCommit};
+use tillstream_store::suite::START;
+use tillstream_store::{Append, Appended, ReadLimit, Retention, Stores};
+
+use crate::Meter;
+use crate::fill::*;
+
+/// Sizes of pages. Of much larger ones the server rightly finds that it is quicker to read all of these tables.
+const PAGES: [u64; 3] = [1, 50, 200];
+
+/// Everything that lists or looks something up.
+pub async fn run_all(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    companies_and_keys(meter, filled, stores).await;
+    integrations(meter, filled, stores).await;
+    for page in PAGES {
+        paged(meter, filled, stores, page).await;
+        attempts(meter, filled, stores, page).await;
+    }
+    single(meter, filled, stores).await;
+    log(meter, filled, stores).await;
+    changing(meter, filled, stores).await;
+}
+
+async fn companies_and_keys(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let state = &*stores.state;
+    meter.run("companies", 0, state.companies()).await;
+    for (company, keys) in [(Some(filled.big), KEYS), (Some(filled.small), FEW_KEYS), (None, FEW_KEYS)] {
+        let found = meter.run("keys", keys, state.keys(company)).await;
+        assert!(found.is_none_or(|found| found.len() as u64 == keys));
+    }
+    assert!(meter.run("key_by_hash", 1, state.key_by_hash(&[1; 32])).await.is_none_or(|key| key.is_none()));
+}
+
+async fn integrations(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let state = &*stores.state;
+    meter.run("lane_heads", 0, state.lane_heads()).await;
+    for (no, parked) in [(filled.first, PARKED_OF_FIRST + 1), (filled.of_small, 1)] {
+        let lane = meter.run("lane", parked, state.lane(no)).await;
+        assert!(lane.is_none_or(|lane| lane.parked.len() as u64 == parked));
+        meter.run("lane_figures", parked, state.lane_figures(no)).await;
+    }
+    for (seq, later_versions) in [(EVENTS, 0), (VERSIONS / 2, VERSIONS / 2), (1, VERSIONS - 1)] {
+        let found = meter.run("settings_at", later_versions, state.settings_at(filled.first, seq)).await;
+        assert!(found.is_none_or(|found| u64::from(found.unwrap().0) + later_versions == VERSIONS));
+    }
+    for page in PAGES {
+        for after in [None, Some("quiet-1500"), Some("z")] {
+            let listing = state.integrations(filled.big, after, page as usize);
+            let found = meter.run("integrations", page, listing).await;
+            assert!(found.is_none_or(|found| found.len() as u64 == if after == Some("z") { 0 } else { page }));
+        }
+        meter.run("integrations", 1, state.integrations(filled.small, None, page as usize)).await;
+    }
+}
+
+/// The first page, the next one and one in the middle, of an integration with much and of one with little.
+async fn paged(meter: &mut Meter, filled: &Filled, stores: &Stores, page: u64) {
+    let state = &*stores.state;
+    let limit = page as usize;
+    let mut after = None;
+    for _ in 0..3 {
+        let found = meter.run("rejected", page, state.rejected(filled.first, after.as_deref(), limit)).await;
+        assert!(found.as_ref().is_none_or(|found| found.items.len() == limit));
+        after = found.and_then(|found| found.next);
+    }
+    meter.run("rejected", 1, state.rejected(filled.of_small, None, limit)).await;
+    let mut after = None;
+    for _ in 0..3 {
+        let found = meter.run("log_entries", page, state.log_entries(filled.first, after.as_deref(), limit)).await;
+        after = found.and_then(|found| found.next);
+    }
+    meter.run("log_entries", 2, state.log_entries(filled.of_small, None, limit)).await;
+}
+
+async fn attempts(meter: &mut Meter, filled: &Filled, stores: &Stores, page: u64) {
+    let all = AttemptFilter::default;
+    let (from, to) = (Some(filled.day(0)), Some(filled.day(1)));
+    let one = || AttemptFilter { integrations: vec![filled.first], ..all() };
+    let (big, vast) = (filled.big, filled.vast);
+    let (rare, common) = (Some(EntityKey(RARE_KEY)), Some(EntityKey(7)));
+    let cases = [
+        ("attempts of one", big, one()),
+        ("attempts of one", big, AttemptFilter { success: Some(false), ..one() }),
+        ("attempts of one", big, AttemptFilter { from, to, ..one() }),
+        ("attempts of one", filled.small, all()),
+        ("attempts of one", vast, all()),
+        ("attempts of some", big, AttemptFilter { integrations: filled.busy.clone(), ..all() }),
+        ("attempts of some", big, AttemptFilter { integrations: filled.busy.clone(), from, to, ..all() }),
+        ("attempts of all", big, all()),
+        ("attempts of all", big, AttemptFilter { from, to, ..all() }),
+        ("failed attempts of all", big, AttemptFilter { success: Some(false), ..all() }),
+        ("attempts by looking", big, AttemptFilter { success: Some(true), ..all() }),
+        ("attempts by looking", big, AttemptFilter { name_hash: Some(3), ..one() }),
+        ("attempts by looking", vast, AttemptFilter { domain_key: common, ..all() }),
+        ("attempts by looking", vast, AttemptFilter { domain_key: rare, ..all() }),
+        ("attempts by looking", big, AttemptFilter { domain_key: rare, success: Some(false), ..all() }),
+    ];
+    for (call, company, filter) in cases {
+        let mut after = None;
+        for _ in 0..2 {
+            let listing = stores.state.attempts(company, &filter, after.as_deref(), page as usize);
+            after = meter.run(call, page, listing).await.and_then(|found| found.next);
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+}
+
+async fn single(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let state = &*stores.state;
+    let unknown = EventId::new(START, [0; 10]);
+    assert!(meter.run("integration", 1, state.integration(filled.big, "quiet-2000")).await.is_none_or(|i| i.is_some()));
+    for (no, seq, found) in [(filled.first, 1, DAYS), (filled.first, EVENTS * 2, 0), (filled.of_vast, 1, 1)] {
+        let listed = meter.run("attempts_of", found, state.attempts_of(no, seq)).await;
+        assert!(listed.is_none_or(|listed| listed.len() as u64 == found));
+        meter.run("parked_of", 1, state.parked_of(no, seq)).await;
+    }
+    for id in [filled.event, unknown] {
+        meter.run("rejected_of", 1, state.rejected_of(filled.first, id)).await;
+    }
+}
+
+async fn log(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let log = &*stores.log;
+    for page in PAGES {
+        let limit = ReadLimit { events: page as usize, bytes: usize::MAX };
+        for after in [0, EVENTS / 3 - 10, EVENTS / 2, EVENTS - page] {
+            let read = meter.run("read", page, log.read(filled.big, after, limit)).await;
+            assert!(read.is_none_or(|read| read.len() as u64 == page));
+        }
+        let seqs: Vec<u64> = (1..=page).map(|n| n * EVENTS / page).collect();
+        let got = meter.run("get", page, log.get(filled.big, &seqs)).await;
+        assert!(got.is_none_or(|got| got.len() as u64 == page));
+    }
+    // The server adds sizes up, so that it sends little; it reads as many events as one statement may give.
+    let little = ReadLimit { events: 5_000, bytes: 1 };
+    meter.run("read", 1_000, log.read(filled.big, 0, little)).await;
+    let found = meter.run("find", 1, log.find(filled.big, filled.event)).await;
+    assert!(found.is_none_or(|found| found.is_some()));
+    meter.run("find", 1, log.find(filled.big, EventId::new(filled.day(0), [0; 10]))).await;
+    for time in [filled.event.time(), filled.day(0), filled.day(9)] {
+        meter.run("before", 1, log.before(filled.big, time)).await;
+    }
+    for company in [filled.big, filled.small, CompanyNo(999)] {
+        meter.run("head", 1, log.head(company)).await;
+        meter.run("floor", 1, log.floor(company)).await;
+    }
+    meter.run("due", STRETCHES, log.due(filled.day(0))).await;
+    let due = meter.run("due", STRETCHES, log.due(filled.day(9))).await;
+    assert!(due.is_none_or(|due| due.len() == 1));
+}
+
+async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let state = &*stores.state;
+    for events in [1, 20] {
+        let repeated = (0..events).map(|n| repeatable(EVENTS - 1 - n)).collect();
+        let append = Append { company: filled.big, retention: Retention::Month, events: repeated };
+        let told = meter.run("append", events, stores.log.append(append)).await;
+        assert!(told.is_none_or(|told| told.iter().all(|told| matches!(told, Appended::Duplicate { .. }))));
+    }
+    let unknown = IntegrationNo(INTEGRATIONS + 100);
+    meter.run("commit", 1, state.commit(unknown, LaneCommit::default())).await;
+    meter.run("retry_rejected", 1, state.retry_rejected(filled.first, u64::MAX, START)).await;
+    meter.run("delete_rejected", 1, state.delete_rejected(filled.first, u64::MAX)).await;
+    meter.run("delete_key", 1, state.delete_key(Some(filled.small), "key-1")).await;
+    meter.run("touch_keys", 2, state.touch_keys(vec![("a".into(), START), ("b".into(), START)])).await;
+    meter.run("sweep", 1, state.sweep(filled.day(DAYS - 1))).await;
+}
