@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use tillstream_hub::access::{self, NewKey};
+use tillstream_hub::api::never_stored;
 use tillstream_model::{CompanyNo, Time};
-use tillstream_store::state::Company;
+use tillstream_store::state::{Bound, Company};
 use tillstream_store::{Retention, State};
 
 use crate::config;
@@ -18,18 +19,6 @@ const FIRST_COMPANY: &str = "default";
 const FIRST_KEY: &str = "first start";
 /// Mode of the file with the first key: its owner's alone.
 const KEY_FILE_MODE: u32 = 0o600;
-
-/// What a company never wants stored when it says nothing else: card numbers, track data and verification codes of
-/// payments (`contracts/hub-api.md`, `ingest_drop`).
-const NEVER_STORED: [&str; 7] = [
-    "payment_info.payments[].card.number",
-    "payment_info.payments[].card.track_data",
-    "payment_info.payments[].card.track1",
-    "payment_info.payments[].card.track2",
-    "payment_info.payments[].card.cvv",
-    "payment_info.payments[].card.cvc",
-    "payment_info.payments[].card.verification_code",
-];
 
 /// The key that the first start made.
 #[derive(Debug)]
@@ -55,6 +44,7 @@ pub async fn first_start(state: &dyn State, data: &Path, now: Time) -> anyhow::R
         company: Some(company.no),
         name: FIRST_KEY.to_owned(),
         scopes: vec![access::ALL.to_owned()],
+        bound: Bound::default(),
         expires_at: None,
     };
     let (key, stored) = new.make(rand::random(), rand::random(), now);
@@ -81,8 +71,7 @@ pub async fn first_company(state: &dyn State) -> anyhow::Result<Company> {
     if let Some(company) = oldest(state).await? {
         return Ok(company);
     }
-    let never_stored = NEVER_STORED.map(str::to_owned).to_vec();
-    match state.create_company(FIRST_COMPANY, FIRST_COMPANY, Retention::Month, never_stored).await {
+    match state.create_company(FIRST_COMPANY, FIRST_COMPANY, Retention::Month, never_stored()).await {
         Ok(company) => Ok(company),
         // Another process made it in this moment.
         Err(tillstream_store::state::CreateError::Taken) => {
@@ -108,14 +97,6 @@ fn write_private(file: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tillstream_model::path;
-
-    #[test]
-    fn what_is_never_stored_is_written_as_paths() {
-        for written in NEVER_STORED {
-            assert!(path::Path::parse(written).is_ok(), "{written}");
-        }
-    }
 
     #[test]
     fn a_key_file_is_its_owners_alone_even_when_it_was_not() {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use tillstream_model::{CompanyNo, Time};
-use tillstream_store::state::{Company, Key};
+use tillstream_store::state::{Bound, Company, Key};
 use tillstream_store::{State, StoreError};
 
 pub use cache::{CACHED_FOR, CACHED_KEYS};
@@ -30,6 +30,8 @@ pub struct NewKey {
     pub name: String,
     /// Names of scopes, already checked with [`Scopes::parse`].
     pub scopes: Vec<String>,
+    /// What it may do it with.
+    pub bound: Bound,
     /// Not valid from then on.
     pub expires_at: Option<Time>,
 }
@@ -43,6 +45,7 @@ impl NewKey {
             company: self.company,
             name: self.name,
             scopes: self.scopes,
+            bound: self.bound,
             hash: hash_of(&text),
             created_at: now,
             expires_at: self.expires_at,
@@ -59,6 +62,8 @@ pub struct Holder {
     pub key_id: String,
     /// What the key may do.
     pub scopes: Scopes,
+    /// What it may do it with.
+    pub bound: Bound,
     /// Whose key it is; None for an operator's.
     pub company: Option<Arc<Company>>,
     expires_at: Option<Time>,
@@ -112,6 +117,12 @@ impl Access {
         self.find_company(now, |c| c.external_id == external_id).await
     }
 
+    /// A company was saved in this process: it counts at once.
+    pub fn company_changed(&self) {
+        *lock(&self.companies) = Companies::default();
+        self.cache.clear();
+    }
+
     /// A key was deleted in this process: it stops working at once.
     pub fn forget(&self, key_id: &str) {
         self.cache.forget(key_id);
@@ -139,7 +150,8 @@ impl Access {
             },
         };
         let scopes = Scopes::stored(&key.scopes);
-        Ok(Some(Arc::new(Holder { key_id: key.id, scopes, company, expires_at: key.expires_at })))
+        let Key { id, bound, expires_at, .. } = key;
+        Ok(Some(Arc::new(Holder { key_id: id, scopes, bound, company, expires_at })))
     }
 
     async fn find_company(
@@ -181,7 +193,13 @@ mod tests {
 
     #[test]
     fn a_key_is_256_random_bits_and_only_its_hash_is_stored() {
-        let new = NewKey { company: None, name: "x".into(), scopes: vec![ALL.into()], expires_at: None };
+        let new = NewKey {
+            company: None,
+            name: "x".into(),
+            scopes: vec![ALL.into()],
+            bound: Bound::default(),
+            expires_at: None,
+        };
         let (text, key) = new.make([7; 32], 7, Time::default());
         assert_eq!(text.len(), KEY_PREFIX.len() + 43);
         assert_eq!(key.hash, hash_of(&text));
@@ -191,7 +209,8 @@ mod tests {
     #[test]
     fn a_key_is_not_valid_from_its_expiry_on() {
         let end = Time::from_millis(10);
-        let who = Holder { key_id: "k".into(), scopes: Scopes::COMPANY, company: None, expires_at: Some(end) };
+        let (key_id, bound) = ("k".into(), Bound::default());
+        let who = Holder { key_id, scopes: Scopes::COMPANY, bound, company: None, expires_at: Some(end) };
         let who = Arc::new(who);
         assert!(still_valid(who.clone(), Time::from_millis(9)).is_some());
         assert!(still_valid(who, end).is_none());

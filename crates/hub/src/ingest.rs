@@ -1,6 +1,6 @@
 //! The only door to the log.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -8,16 +8,19 @@ use tillstream_model::incoming::{self, Drop, Unreadable};
 use tillstream_model::path::Path;
 use tillstream_model::{CompanyNo, Content, EventId, Seq};
 use tillstream_store::state::Company;
-use tillstream_store::{Append, AppendError, Appended, Log};
+use tillstream_store::{Append, AppendError, Appended, Clock, Log, StoreError};
 use tokio::time::Instant;
 
 use crate::observe::Meters;
+use crate::sites::Sites;
 
 pub use tillstream_model::incoming::Body as BodyKind;
 
 /// Takes events in and answers after they are durable.
 pub struct Ingest {
     log: Arc<dyn Log>,
+    sites: Arc<Sites>,
+    clock: Clock,
     meters: Meters,
     drops: RwLock<HashMap<CompanyNo, Arc<Dropped>>>,
 }
@@ -55,7 +58,7 @@ pub struct Accepted {
 pub struct Refused {
     /// Its place in the request.
     pub index: usize,
-    /// `invalid-event`, `event-too-large`, `name-reserved` or `idempotency-conflict`.
+    /// `invalid-event`, `event-too-large`, `name-reserved`, `not-found` or `idempotency-conflict`.
     pub slug: &'static str,
     /// What is wrong.
     pub detail: String,
@@ -72,34 +75,52 @@ pub enum IngestError {
     /// The log takes nothing now; the whole request may be repeated.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// The company's sites can't be looked up; the whole request may be repeated.
+    #[error(transparent)]
+    Sites(#[from] StoreError),
 }
 
 impl Ingest {
     /// A door to this log.
-    pub fn new(log: Arc<dyn Log>, meters: Meters) -> Self {
-        Self { log, meters, drops: RwLock::default() }
+    pub fn new(log: Arc<dyn Log>, sites: Arc<Sites>, clock: Clock, meters: Meters) -> Self {
+        Self { log, sites, clock, meters, drops: RwLock::default() }
     }
 
     /// Reads a body that is already unpacked and appends its events. Events of one body keep their order; what is wrong
-    /// with one of them does not touch the others.
-    pub async fn accept(&self, company: &Company, body: Bytes, kind: BodyKind) -> Result<Report, IngestError> {
+    /// with one of them does not touch the others. Only events of these sites are taken; of all when there are none.
+    pub async fn accept(
+        &self,
+        company: &Company,
+        only: &[String],
+        body: Bytes,
+        kind: BodyKind,
+    ) -> Result<Report, IngestError> {
         let started = Instant::now();
         let dropped = self.dropped(company);
+        let sites = self.sites.directory(company.no, (self.clock)()).await?;
         let mut report = Report::default();
         let mut indices = Vec::new();
         let mut events = Vec::new();
         for (index, read) in incoming::read(&body, kind, &dropped.drop)?.into_iter().enumerate() {
             match read {
-                Ok(content) => {
-                    indices.push(index);
-                    events.push(content);
+                Ok(mut content) => {
+                    sites.settle(&mut content);
+                    match out_of_reach(only, index, &content) {
+                        Some(refused) => report.rejected.push(refused),
+                        None => {
+                            indices.push(index);
+                            events.push(content);
+                        }
+                    }
                 }
                 Err(r) => report.rejected.push(Refused { index, slug: r.slug, detail: r.detail, path: r.path }),
             }
         }
         drop(body);
         if !events.is_empty() {
+            let heard: BTreeSet<Box<str>> = events.iter().filter_map(|e| e.site.clone()).collect();
             self.append(company, events, &indices, &mut report).await?;
+            self.sites.heard(company.no, heard.into_iter(), (self.clock)());
             self.meters.append_seconds.record(started.elapsed());
         }
         self.count(&report);
@@ -156,4 +177,17 @@ impl Ingest {
             self.meters.events_refused.increment(report.rejected.len() as u64);
         }
     }
+}
+
+/// An event of a site that the sender's key does not reach, as if there were no such site.
+fn out_of_reach(only: &[String], index: usize, content: &Content) -> Option<Refused> {
+    let site = content.site.as_deref();
+    if only.is_empty() || site.is_some_and(|site| only.iter().any(|o| o == site)) {
+        return None;
+    }
+    let detail = match site {
+        Some(site) => format!("there is no site \"{site}\""),
+        None => "the key is bound to sites; name one".to_owned(),
+    };
+    Some(Refused { index, slug: "not-found", detail, path: Some("site".into()) })
 }

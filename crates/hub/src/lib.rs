@@ -6,9 +6,11 @@
 pub mod access;
 pub mod api;
 pub mod deliver;
+pub mod documents;
 pub mod ingest;
 pub mod observe;
 pub mod problem;
+pub mod sites;
 mod upkeep;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use access::Access;
 use deliver::Deliver;
 use ingest::Ingest;
 use observe::Metrics;
+use sites::Sites;
 
 /// The epoch of a log that was never restored: the first part of positions that are handed out.
 pub const FIRST_EPOCH: u32 = 1;
@@ -47,6 +50,7 @@ struct Inner {
     metrics: Metrics,
     access: Access,
     ingest: Ingest,
+    sites: Arc<Sites>,
     deliver: Deliver,
     tasks: TaskTracker,
     ending: CancellationToken,
@@ -62,9 +66,11 @@ impl Hub {
     ) -> anyhow::Result<Hub> {
         let metrics = Metrics::new();
         let deliver = Deliver::start(&stores, &outbound, &clock, metrics.meters.clone(), config.budgets).await?;
+        let sites = Arc::new(Sites::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
-            ingest: Ingest::new(stores.log.clone(), metrics.meters.clone()),
+            ingest: Ingest::new(stores.log.clone(), sites.clone(), clock.clone(), metrics.meters.clone()),
+            sites,
             deliver,
             stores,
             outbound,
@@ -121,6 +127,11 @@ impl Hub {
     /// The door to the log.
     pub fn ingest(&self) -> &Ingest {
         &self.0.ingest
+    }
+
+    /// What is known of sites.
+    pub fn sites(&self) -> &Sites {
+        &self.0.sites
     }
 
     /// The lanes.

@@ -36,6 +36,7 @@ pub enum Kind {
     CompanyRequired,
     Unauthenticated,
     Forbidden,
+    Suspended,
     NotFound,
     MethodNotAllowed,
     Taken,
@@ -58,12 +59,13 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 23] = [
+    pub const ALL: [Kind; 24] = [
         Kind::InvalidBody,
         Kind::InvalidQuery,
         Kind::CompanyRequired,
         Kind::Unauthenticated,
         Kind::Forbidden,
+        Kind::Suspended,
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::Taken,
@@ -92,6 +94,7 @@ impl Kind {
             Kind::CompanyRequired => ("company-required", 400, "The request has to name a company"),
             Kind::Unauthenticated => ("unauthenticated", 401, "No valid key"),
             Kind::Forbidden => ("forbidden", 403, "The key may not do this"),
+            Kind::Suspended => ("suspended", 403, "The company is suspended"),
             Kind::NotFound => ("not-found", 404, "There is no such thing"),
             Kind::MethodNotAllowed => ("method-not-allowed", 405, "This method is not served here"),
             Kind::Taken => ("taken", 409, "The id is taken"),
@@ -225,6 +228,11 @@ impl Problem {
         Self { errors, ..Problem::new(Kind::Invalid, detail) }
     }
 
+    /// Paths of what is wrong.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        self.errors.iter().map(|e| e.path.as_str())
+    }
+
     /// What kind it is.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -294,6 +302,7 @@ impl From<IngestError> for Problem {
                 Problem::new(kind, why.to_string())
             }
             IngestError::Append(e) => e.into(),
+            IngestError::Sites(e) => e.into(),
         }
     }
 }

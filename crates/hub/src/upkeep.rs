@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
 
-/// How often metrics are folded.
+/// How often metrics are folded and sites that were heard from noted.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often cursors of sleeping lanes are saved, uses of keys noted and old rows looked for.
 const ROUND_EVERY: Duration = Duration::from_secs(30);
@@ -23,6 +23,7 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
             _ = metrics.tick() => {
                 hub.deliver().gauge();
                 hub.metrics().upkeep();
+                hub.sites().flush(hub.now()).await;
             }
             _ = rounds.tick() => round(&hub).await,
         }
@@ -32,6 +33,9 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
 pub(crate) async fn round(hub: &Hub) {
     hub.access().flush_used(hub.now()).await;
     hub.deliver().save_sleeping_cursors().await;
+    if let Err(e) = hub.deliver().reconcile().await {
+        tracing::warn!(error = %e, "lanes could not be held against what is saved; trying again in the next round");
+    }
     if let Err(e) = hub.state().sweep(hub.now()).await {
         tracing::warn!(error = %e, "old rows could not be removed; trying again in the next round");
     }

@@ -224,7 +224,8 @@ fn is_caller_id(id: &str) -> bool {
     (1..=MAX_CALLER_ID).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:-".contains(&b))
 }
 
-fn is_id(id: &str) -> bool {
+/// Whether events may name a site, terminal or entity so.
+pub fn is_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len()) && !id.chars().any(char::is_control)
 }
 

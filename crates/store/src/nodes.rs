@@ -20,6 +20,8 @@ use crate::Result;
 pub const BUCKETS: u16 = 64;
 /// How long before a lease ends nothing may be sent under it any more.
 pub const MARGIN: Duration = Duration::from_secs(1);
+/// What the only node is called.
+const ALONE: &str = "alone";
 /// A lease that does not end.
 const FOR_EVER: u64 = u64::MAX;
 
@@ -69,8 +71,11 @@ impl Lease {
         self.0.epoch
     }
 
-    /// It ends later.
+    /// It ends later, unless it is over: whoever ran under it has seen that and stopped.
     pub fn renew(&self, end: Instant) {
+        if !self.holds() {
+            return;
+        }
         let end = end.saturating_duration_since(self.0.origin).as_millis();
         self.0.end.store(u64::try_from(end).unwrap_or(FOR_EVER), Ordering::Release);
     }
@@ -85,9 +90,12 @@ impl Lease {
         self.0.end.load(Ordering::Acquire) != FOR_EVER
     }
 
-    /// Whether something may still be sent under it.
+    /// Whether something may still be sent under it. Once it may not, it never may again.
     pub fn holds(&self) -> bool {
-        !self.0.lost.is_cancelled() && self.last_moment().is_none_or(|t| Instant::now() < t)
+        if self.last_moment().is_some_and(|t| t <= Instant::now()) {
+            self.0.lost.cancel();
+        }
+        !self.0.lost.is_cancelled()
     }
 
     /// Waits until nothing may be sent under it any more.
@@ -136,6 +144,19 @@ pub enum Whom {
     Others,
 }
 
+/// A node, as others see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it is called.
+    pub name: String,
+    /// Whether it said lately that it is there.
+    pub is_alive: bool,
+    /// How many buckets it holds.
+    pub buckets: u16,
+    /// Whether it is the one that was asked.
+    pub is_this: bool,
+}
+
 /// The nodes that share an engine.
 #[async_trait]
 pub trait Nodes: Send + Sync {
@@ -154,6 +175,9 @@ pub trait Nodes: Send + Sync {
 
     /// Whether every bucket is held by a node that is alive.
     async fn complete(&self) -> Result<bool>;
+
+    /// All nodes that were there within a day, by name.
+    async fn all(&self) -> Result<Vec<Node>>;
 }
 
 /// The only node there is: it holds everything for ever.
@@ -195,6 +219,10 @@ impl Nodes for Alone {
     async fn complete(&self) -> Result<bool> {
         Ok(true)
     }
+
+    async fn all(&self) -> Result<Vec<Node>> {
+        Ok(vec![Node { name: ALONE.into(), is_alive: true, buckets: BUCKETS, is_this: true }])
+    }
 }
 
 #[cfg(test)]
@@ -220,6 +248,17 @@ mod tests {
         tokio::join!(lease.over(), renewing);
         assert_eq!(start.elapsed().as_secs(), 9);
         assert!(!lease.holds());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_was_over_for_a_moment_is_not_renewed() {
+        let start = Instant::now();
+        let lease = Lease::until(3, 1, start + Duration::from_secs(8));
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        lease.renew(start + Duration::from_secs(20));
+        assert!(!lease.holds());
+        lease.over().await;
+        assert_eq!(start.elapsed().as_secs(), 7);
     }
 
     #[tokio::test]

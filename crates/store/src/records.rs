@@ -1,12 +1,18 @@
 //! What the state holds: the shapes that go in and out of [`crate::State`].
 
+mod audit;
+mod companies;
+mod documents;
+
 use std::sync::Arc;
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::{Settings, Status};
 use tillstream_model::{CompanyNo, Event, IntegrationNo, Ranges, Seq, Time};
 
-use crate::Retention;
+pub use audit::*;
+pub use companies::*;
+pub use documents::*;
 
 /// How long attempts are kept, in days.
 pub const ATTEMPT_DAYS: i64 = 30;
@@ -16,42 +22,6 @@ pub const REJECTED_DAYS: i64 = 30;
 pub const LOG_ENTRY_DAYS: i64 = 400;
 /// Bytes of a failed attempt's answer that are kept.
 pub const KEPT_ANSWER_BYTES: usize = 4_096;
-
-/// A company: the outermost wall.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Company {
-    /// Internal number.
-    pub no: CompanyNo,
-    /// The id people and other systems know.
-    pub external_id: String,
-    /// What people call it.
-    pub name: String,
-    /// For events accepted from now on.
-    pub retention: Retention,
-    /// Paths inside `data` that are removed before the log (`ingest_drop`).
-    pub ingest_drop: Vec<String>,
-}
-
-/// An application key. The key itself is never stored, only its SHA-256.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its id, for people.
-    pub id: String,
-    /// Whose; None for an operator's key.
-    pub company: Option<CompanyNo>,
-    /// What people call it.
-    pub name: String,
-    /// What it may do, such as `events:write`.
-    pub scopes: Vec<String>,
-    /// SHA-256 of the key.
-    pub hash: [u8; 32],
-    /// When it was made.
-    pub created_at: Time,
-    /// Not valid from then on.
-    pub expires_at: Option<Time>,
-    /// Roughly when it was last used.
-    pub last_used_at: Option<Time>,
-}
 
 /// An integration as saved.
 #[derive(Clone, Debug, PartialEq)]

@@ -55,6 +55,9 @@ pub trait State: Send + Sync {
     /// All companies, by number.
     async fn companies(&self) -> Result<Vec<Company>>;
 
+    /// Saves everything of a company but its number and external id; whether there is one of this number.
+    async fn save_company(&self, company: Company) -> Result<bool>;
+
     /// Saves a key; its id is taken from it.
     async fn create_key(&self, key: Key) -> Result<()>;
 
@@ -158,6 +161,43 @@ pub trait State: Send + Sync {
     /// The log of an integration.
     async fn log_entries(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<LogEntry>>;
 
-    /// Removes what its time has passed: attempts, rejected events, log entries. Slices of at most 5 ms of the writer.
+    /// A document of a company (None: of the instance), by its kind and id.
+    async fn document(&self, of: Option<CompanyNo>, kind: &'static str, id: &str) -> Result<Option<Document>>;
+
+    /// Documents of a kind by id, after `after`; all when that is empty.
+    async fn documents(
+        &self,
+        of: Option<CompanyNo>,
+        kind: &'static str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>>;
+
+    /// Saves a document, as its next version if there is one and that was expected.
+    async fn put_document(
+        &self,
+        of: Option<CompanyNo>,
+        kind: &'static str,
+        id: &str,
+        body: String,
+        expected: Expected,
+    ) -> Result<Document, SaveError>;
+
+    /// Removes a document; what it was.
+    async fn delete_document(&self, of: Option<CompanyNo>, kind: &'static str, id: &str) -> Result<Option<Document>>;
+
+    /// Adds an entry to the audit.
+    async fn record(&self, entry: AuditEntry) -> Result<()>;
+
+    /// The audit of a company (None: of the instance).
+    async fn audit(
+        &self,
+        of: Option<CompanyNo>,
+        filter: &AuditFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AuditEntry>>;
+
+    /// Removes what its time has passed: attempts, rejected events, log entries, the audit's. Slices of at most 5 ms of the writer.
     async fn sweep(&self, now: Time) -> Result<()>;
 }

@@ -46,6 +46,9 @@ const MOST: &[(&str, Rows)] = &[
     ("integrations", |page| 2 * page),
     ("rejected", |page| page + 2),
     ("log_entries", |page| page + 2),
+    ("documents", |page| page),
+    ("audit", |page| page + 1),
+    ("audit of one", |page| page + 1),
     ("attempts of one", |page| page + 3 * DAYS),
     // A page of each integration when that is not much, else of all together, which are looked for on each day.
     ("attempts of some", |page| FIRST_LOOK.min(BUSY * (page + 1)) + 4 * (page + BUSY * DAYS)),
@@ -66,6 +69,9 @@ const MOST: &[(&str, Rows)] = &[
     ("due", |segments| 2 + segments + segments * 2 * 3),
     // Single things, with what they hang on.
     ("key_by_hash", |_| 1),
+    ("document", |_| 1),
+    ("put_document", |_| 1),
+    ("delete_document", |_| 1),
     ("integration", |_| 2),
     ("settings_at", |later_versions| later_versions + 2),
     ("parked_of", |_| 2),
@@ -77,7 +83,7 @@ const MOST: &[(&str, Rows)] = &[
     ("delete_rejected", |_| 1),
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
-    ("sweep", |_| 4 * SWEPT_ROWS + DAYS + 3),
+    ("sweep", |_| 6 * SWEPT_ROWS + DAYS + 4),
 ];
 
 /// Which call shows that an index is missing.
@@ -85,6 +91,10 @@ const INDEXES: &[(&str, &str)] = &[
     ("attempts (integration, at, seq, number)", "attempts of one"),
     ("attempts (integration, at, seq, number) WHERE (cause IS NOT NULL)", "failed attempts of all"),
     ("attempts (integration, seq)", "attempts_of"),
+    ("audit (company, id)", "audit"),
+    ("audit (company, object, id)", "audit of one"),
+    ("audit (id)", "sweep"),
+    ("documents (company, kind, id)", "documents"),
     ("entries (id)", "sweep"),
     ("entries (integration, id)", "log_entries"),
     ("events (company, seq)", "read"),

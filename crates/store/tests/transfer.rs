@@ -13,7 +13,8 @@ use tillstream_model::event::EntityKey;
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Content, Ranges, Time};
 use tillstream_store::state::{
-    Attempt, AttemptFilter, Failure, Key, LaneCommit, LogEntry, Parked, Rejected, Totals, name_hash,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Bound, Expected, Failure, Key, LaneCommit, LogEntry, Parked,
+    Rejected, Totals, name_hash,
 };
 use tillstream_store::suite::{START, content, full_content, settings};
 use tillstream_store::transfer::{self, Moved};
@@ -97,6 +98,7 @@ async fn fill(stores: &Stores, moving: &Move) {
         company,
         name: format!("key {id}"),
         scopes: vec!["events:write".into()],
+        bound: Bound { sites: vec!["175".into()], integrations: vec![] },
         hash: [hash; 32],
         created_at: START,
         expires_at: company.map(|_| START),
@@ -116,6 +118,15 @@ async fn fill(stores: &Stores, moving: &Move) {
     }
     log.append(append(A, Retention::Month, (0..5).map(|n| full_content(&format!("c-{n}"))).collect())).await.unwrap();
 
+    for (of, id) in [(Some(A), "175"), (Some(B), "175"), (None, "x")] {
+        state.put_document(of, "site", id, format!("{{\"id\":\"{id}\"}}"), Expected::New).await.unwrap();
+    }
+    for company in [Some(A), None] {
+        let (actor, action, object) = ("key k".into(), "site.saved".into(), "site 175".into());
+        let after = Some("{}".into());
+        let entry = AuditEntry { company, at: START, actor, action, object, before: None, after };
+        state.record(entry).await.unwrap();
+    }
     let mut nos = Vec::new();
     for (company, id) in [(A, "erp"), (A, "web"), (A, "gone"), (B, "erp")] {
         let made = state.create_integration(company, settings(id, "s3cret"), 0, entry("created", moving.now())).await;
@@ -183,6 +194,8 @@ async fn told(stores: &Stores) -> Vec<String> {
     tell("companies", &state.companies().await.unwrap());
     for company in [None, Some(A), Some(B)] {
         tell("keys", &state.keys(company).await.unwrap());
+        tell("documents", &state.documents(company, "site", "", 100).await.unwrap());
+        tell("audit", &state.audit(company, &AuditFilter::default(), None, 100).await.unwrap());
     }
     tell("a key", &state.key_by_hash(&[2; 32]).await.unwrap());
     for company in [A, B] {
@@ -320,8 +333,19 @@ async fn a_move_that_broke_off_is_begun_anew_and_no_hub_opens_what_is_half_there
 /// A table that is added to one engine must be thought of here: it moves, or it belongs to the engine alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_moves_or_belongs_to_an_engine_alone() {
-    const MOVES: [&str; 9] =
-        ["companies", "entries", "integrations", "keys", "lanes", "leftovers", "parked", "rejected", "versions"];
+    const MOVES: [&str; 11] = [
+        "audit",
+        "companies",
+        "documents",
+        "entries",
+        "integrations",
+        "keys",
+        "lanes",
+        "leftovers",
+        "parked",
+        "rejected",
+        "versions",
+    ];
     const ALONE: [&str; 12] = [
         "attempt_days",
         "attempts_template",

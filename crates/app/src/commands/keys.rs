@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tillstream_hub::access::{NewKey, Scopes};
 use tillstream_model::{CompanyNo, Time};
 use tillstream_store::State;
-use tillstream_store::state::Key;
+use tillstream_store::state::{Bound, Key};
 
 use crate::config::{self, Config, ConfigFile, Written, Wrong};
 use crate::{bootstrap, output, wire};
@@ -103,7 +103,7 @@ async fn create(name: String, scopes: Vec<String>, expires_at: Option<Time>, pla
     let parsed = Scopes::parse(&scopes).map_err(|e| Wrong::new(e.to_string()))?;
     let state = wire::open_state(&place.config()?).await?;
     let company = if parsed.is_operator() { None } else { Some(bootstrap::first_company(&*state).await?.no) };
-    let new = NewKey { company, name, scopes, expires_at };
+    let new = NewKey { company, name, scopes, bound: Bound::default(), expires_at };
     output::line(bootstrap::make_key(&*state, new, wire::now()).await?)
 }
 

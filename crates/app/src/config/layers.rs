@@ -254,12 +254,14 @@ mod tests {
     #[test]
     fn a_database_needs_a_master_key_and_shows_no_password() {
         let url = "postgres://hub:s3cret@db-1,db-2:5433/till";
-        assert!(refusal("", &[("DATABASE_URL", url)]).contains("openssl rand"));
+        let (alone, _) = read("", &[("DATABASE_URL", url)], Written::default()).unwrap();
+        assert!(alone.shared_master_key().expect_err("refused").to_string().contains("openssl rand"));
         assert!(refusal("database = 'mysql://x'", &[]).contains("postgres://"));
         assert!(refusal("database_ca = 'ca.pem'", &[]).contains("without a database"));
         let key = "0123456789abcdef".repeat(4);
-        let (_, settings) =
-            read("", &[("TILLSTREAM_DATABASE", url), ("TILLSTREAM_MASTER_KEY", &key)], Written::default()).unwrap();
+        let environment = [("TILLSTREAM_DATABASE", url), ("TILLSTREAM_MASTER_KEY", key.as_str())];
+        let (config, settings) = read("", &environment, Written::default()).unwrap();
+        config.shared_master_key().unwrap();
         let shown = settings.iter().find(|s| s.key == "database").unwrap();
         assert_eq!(shown.value, "\"postgres://hub:…@db-1,db-2:5433/till\"");
     }

@@ -64,6 +64,9 @@ pub fn explain(file: &ConfigFile, command_line: Written) -> Result<(Config, Vec<
     let environment = environment();
     let layers = layers::Layers::read(file.path(), &environment, command_line)?;
     let config = Config::check(layers.written()?, &environment)?;
+    if config.database.is_some() {
+        config.shared_master_key()?;
+    }
     let settings = layers.settings(&config);
     Ok((config, settings))
 }

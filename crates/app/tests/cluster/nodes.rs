@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::{Answer, Api};
 use crate::database;
-use crate::hub::{Hub, Setup};
+use crate::hub::{Hub, Setup, signal, tillstream};
 use crate::receiver::{Delivery, Receiver};
 use crate::wait::eventually;
 
@@ -46,6 +46,17 @@ impl Nodes {
         self.apis[node] = Api::new(&self.hubs[node].url, Some(&self.key));
     }
 
+    /// A client of a node with an operator's key.
+    pub fn operator(&self, node: usize) -> Api {
+        let hub = &self.hubs[node];
+        let (url, _) = hub.setup.shared.as_ref().expect("a database");
+        let mut command = tillstream(hub.folder());
+        let output =
+            command.args(["keys", "create", "--name", "op", "--scope", "instance", "--database", url]).output();
+        let key = String::from_utf8(output.expect("it runs").stdout).expect("text");
+        Api::new(&hub.url, Some(key.trim()))
+    }
+
     /// Makes an integration through a node, with the receiver's path `/<id>` as its target.
     pub async fn integration(&self, node: usize, id: &str) -> Value {
         let target = json!({"kind": "http", "url": self.receiver.url(&format!("/{id}"))});
@@ -58,6 +69,18 @@ impl Nodes {
         let text = self.apis[node].get("/metrics").await.text();
         let line = text.lines().find(|l| l.starts_with(metric) && !l.starts_with('#'));
         line.and_then(|l| l.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+    }
+}
+
+impl Hub {
+    /// It stands still and hears nothing, and does not know.
+    pub fn pause(&self) {
+        signal(self.child.id(), "STOP");
+    }
+
+    /// After a pause.
+    pub fn go_on(&self) {
+        signal(self.child.id(), "CONT");
     }
 }
 

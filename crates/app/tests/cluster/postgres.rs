@@ -89,6 +89,14 @@ impl Pair {
         made.cert.pem()
     }
 
+    /// Connections of hubs to the primary, and how many of them are not encrypted.
+    pub async fn connections(&self) -> (i64, i64) {
+        let of_hubs = "FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'tillstream'";
+        let count =
+            async |more: &str| self.ask(NAME, &format!("SELECT count(*) {of_hubs} {more}")).await.expect("a count");
+        (count("").await, count("AND NOT ssl").await)
+    }
+
     /// Starts it again.
     pub fn start_primary(&self) {
         self.launch(self.primary);
@@ -168,7 +176,7 @@ impl Pair {
         client.batch_execute(sql).await.expect(sql);
     }
 
-    pub async fn ask(&self, database: &str, sql: &str) -> Result<i64, tokio_postgres::Error> {
+    async fn ask(&self, database: &str, sql: &str) -> Result<i64, tokio_postgres::Error> {
         let (client, _connection) = self.connect(database).await?;
         Ok(client.query_one(sql, &[]).await?.get(0))
     }

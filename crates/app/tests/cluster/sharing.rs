@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::nodes::Nodes;
@@ -109,4 +110,40 @@ async fn a_node_that_ends_in_good_order_hands_over_without_a_gap() {
     }
     nodes.restart(0).await;
     shared_out(&nodes).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_sees_which_nodes_there_are_and_what_they_run() {
+    let mut nodes = Nodes::start(2).await;
+    shared_out(&nodes).await;
+    let operator = nodes.operator(1);
+    let listed = operator.all("/v1/nodes").await;
+    let told =
+        |node: &Value| (node["name"].clone(), node["alive"].clone(), node["buckets"].clone(), node["this"].clone());
+    let expected = [
+        (json!("node-0"), json!(true), json!(32), json!(false)),
+        (json!("node-1"), json!(true), json!(32), json!(true)),
+    ];
+    assert_eq!(listed.iter().map(told).collect::<Vec<_>>(), expected);
+    nodes.hubs[0].kill();
+    eventually("the other one is gone, and its lanes are taken over", Duration::from_secs(30), async || {
+        let listed = operator.all("/v1/nodes").await;
+        (listed[0]["alive"] == false && listed[1]["buckets"] == 64).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_was_not_told_it_finds_by_itself() {
+    let nodes = Nodes::start(2).await;
+    shared_out(&nodes).await;
+    // Longer than a node waits for an answer, shorter than a lease.
+    nodes.hubs[0].pause();
+    let ids: Vec<String> = (0..8).map(|n| format!("it-{n}")).collect();
+    join_all(ids.iter().map(|id| nodes.integration(1, id))).await;
+    nodes.hubs[0].go_on();
+    nodes.apis[1].post("/v1/events", &order("e", 1)).await.expect(202);
+    for id in &ids {
+        nodes.receiver.wait_for(&format!("/{id}"), 1, Duration::from_secs(60)).await;
+    }
 }

@@ -6,8 +6,7 @@ use crate::support::{Answer, Api, Stage, command, order, run, slug};
 
 /// A client with a new key that has these scopes.
 async fn holder(stage: &Stage, scopes: &[&str]) -> Api {
-    let made = stage.api.post("/v1/keys", &json!({"name": "k", "scopes": scopes})).await.expect(201);
-    stage.api.with_key(made["key"].as_str().expect("the key, this once"))
+    stage.holder(json!({"name": "k", "scopes": scopes})).await
 }
 
 /// Fails unless this is a whole problem document.
@@ -165,19 +164,9 @@ async fn a_key_made_on_the_command_line_works_at_once_while_the_hub_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_must_name_a_company_that_exists() {
     let stage = Stage::new().await;
-    let arguments = ["keys", "create", "--data", "data", "--name", "op", "--scope", "instance"];
-    let output = run(command(&stage.hub, &arguments), "");
-    let operator = stage.api.with_key(output.stdout.trim());
+    let operator = stage.operator();
     let path = "/v1/integrations";
-    let named = |company: &'static str| {
-        let operator = operator.clone();
-        async move {
-            operator
-                .send(http::Method::GET, path, &[("tillstream-company", company)], Default::default())
-                .await
-                .unwrap()
-        }
-    };
+    let named = async |company: &str| operator.in_company(company).get(path).await;
     named("default").await.expect(200);
     assert_problem(&named("no-such-company").await, 404);
     let answer = operator.get(path).await;

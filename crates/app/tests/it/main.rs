@@ -1,9 +1,11 @@
 //! Black-box tests: the real binary, its API, and receivers that behave well or badly. One binary, so that it links once.
 
 mod access;
+mod bounds;
 mod circuit;
 mod clients;
 mod command_line;
+mod companies;
 mod delivery_form;
 mod edits;
 mod explain;
@@ -22,4 +24,5 @@ mod retries;
 mod secrets;
 mod selection;
 mod signing;
+mod sites;
 mod support;

@@ -14,6 +14,7 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     let event = stage.emit(order("o", 1)).await.remove(0);
     stage.integration("it", from_the_beginning()).await;
     stage.wait_for_rejected("it", 1).await;
+    stage.api.put("/v1/sites/175", &json!({})).await.expect(201);
     let key = stage.api.post("/v1/keys", &json!({"name": "k", "scopes": ["events:read"]})).await.expect(201);
     let document = stage.api.without_key().get("/v1/openapi.json").await.expect(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
@@ -58,10 +59,12 @@ fn fill(path: &str, event: &str, key: &str) -> String {
         event
     } else if path.starts_with("/v1/keys/") {
         key
+    } else if path.starts_with("/v1/companies/") {
+        "default"
     } else {
         "it"
     };
-    path.replace("{event_id}", event).replace("{id}", id)
+    path.replace("{event_id}", event).replace("{id}", id).replace("{site}", "175")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,6 +32,11 @@ impl Cache {
         keys.get(hash).filter(|c| is_fresh(c.at, now)).map(|c| c.holder.clone())
     }
 
+    /// Forgets all holders, but not when they were used.
+    pub(super) fn clear(&self) {
+        lock(&self.keys).clear();
+    }
+
     /// Keeps a holder for a moment. Being looked up again every [`CACHED_FOR`] also says roughly when a key was used,
     /// without a write for every request.
     pub(super) fn keep(&self, hash: [u8; 32], holder: Arc<Holder>, now: Time) {
@@ -76,11 +81,13 @@ pub(super) fn is_fresh(at: Time, now: Time) -> bool {
 mod tests {
     use super::*;
     use crate::access::Scopes;
+    use tillstream_store::state::Bound;
 
     fn holder(n: u64) -> ([u8; 32], Arc<Holder>) {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&n.to_be_bytes());
-        let who = Holder { key_id: format!("key_{n}"), scopes: Scopes::COMPANY, company: None, expires_at: None };
+        let (key_id, bound) = (format!("key_{n}"), Bound::default());
+        let who = Holder { key_id, scopes: Scopes::COMPANY, bound, company: None, expires_at: None };
         (hash, Arc::new(who))
     }
 

@@ -115,6 +115,11 @@ impl Scopes {
         Scopes(words.iter().filter_map(|w| bits_of(w)).fold(0, |bits, bit| bits | bit))
     }
 
+    /// Whether this very scope is in the set.
+    pub const fn holds(self, scope: Scope) -> bool {
+        self.0 & scope.bit() != 0
+    }
+
     /// Whether the scope is in the set. The operator's holds every other.
     pub const fn has(self, scope: Scope) -> bool {
         self.0 & (scope.bit() | Scope::Instance.bit()) != 0

@@ -18,7 +18,7 @@ use super::attempt_view::{AttemptView, EventAttempts, Outcome, attempt_view, req
 use super::docs::{Denied, Missing, OfEvent, OfIntegration, WrongQuery};
 use super::event_view::find_event;
 use super::extract::{Caller, Params, Place, wrong_param};
-use super::integrations::find;
+use super::integrations::{find, of_bound};
 use super::paging::{Cursor, Limit, Listing};
 use crate::Hub;
 use crate::access::Scope;
@@ -69,7 +69,12 @@ pub async fn list_attempts(
     Params(query): Params<AttemptQuery>,
 ) -> Result<Response> {
     let company = caller.company(Scope::DeliveriesRead)?;
-    page(&hub, company, Vec::new(), &query).await
+    let bound = caller.bound_integrations();
+    let reached = of_bound(&hub, company, bound, None).await?.iter().map(|i| i.no).collect::<Vec<_>>();
+    if reached.is_empty() && !bound.is_empty() {
+        return Ok(Json(Listing::<AttemptView> { items: Vec::new(), next: None }).into_response());
+    }
+    page(&hub, company, reached, &query).await
 }
 
 /// List an integration's attempts
@@ -87,7 +92,7 @@ pub async fn list_integration_attempts(
     Params(query): Params<AttemptQuery>,
 ) -> Result<Response> {
     let company = caller.company(Scope::DeliveriesRead)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     page(&hub, company, vec![integration.no], &query).await
 }
 
@@ -105,8 +110,8 @@ pub async fn read_event_attempts(
     Place((id, event_id)): Place<(String, String)>,
 ) -> Result<Json<EventAttempts>> {
     let company = caller.company(Scope::DeliveriesRead)?;
-    let integration = find(&hub, company, &id).await?;
-    let event = find_event(&hub, company, &event_id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
+    let event = find_event(&hub, &caller, company, &event_id).await?;
     let rows = hub.state().attempts_of(integration.no, event.seq).await?;
     let attempts = rows.into_iter().map(|row| attempt_view(id.clone(), row, Some(&event))).collect();
     let payload = caller.may(Scope::EventsPayload).is_ok();

@@ -4,9 +4,10 @@ use axum::extract::State;
 use http::StatusCode;
 use tillstream_model::integration::{Status, Wrong as WrongValue};
 
+use super::audit::{self, Change};
 use super::docs::{Denied, Missing, OfIntegration};
 use super::extract::{Caller, Place};
-use super::integrations::find;
+use super::integrations::{find, object};
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, ProblemBody, Result};
@@ -26,9 +27,10 @@ use crate::problem::{Problem, ProblemBody, Result};
 )]
 pub async fn release_brake(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<StatusCode> {
     let company = caller.company(Scope::DeliveriesWrite)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     let runs = integration.status == Status::Running && hub.deliver().release_brake(company.no, integration.no).await?;
     if runs {
+        audit::note(&hub, &caller, Some(company.no), Change::of("brake.released", object(&id))).await?;
         return Ok(StatusCode::NO_CONTENT);
     }
     Err(Problem::invalid([WrongValue::new("status", "only a running integration has a brake; start it first")]))

@@ -1,16 +1,31 @@
-//! `GET /v1/companies`.
+//! `/v1/companies`: the outermost walls, and what their operator sets (`contracts/hub-api.md`, "Who may do what").
 
 use axum::Json;
 use axum::extract::State;
-use serde::Serialize;
-use tillstream_store::state::Company;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use tillstream_model::integration::Wrong as WrongValue;
+use tillstream_model::path::Path;
+use tillstream_store::Retention;
+use tillstream_store::state::{Company, CompanyStatus, CreateError, Limits, Rules};
 use utoipa::ToSchema;
 
-use super::docs::{Denied, WrongQuery};
-use super::extract::{Caller, Params};
+use super::audit::{self, Change};
+use super::docs::{Denied, Missing, Wrong, WrongQuery};
+use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging};
+use super::sites::is_zone;
 use crate::Hub;
-use crate::problem::Result;
+use crate::access::Scope;
+use crate::problem::{Problem, Result};
+
+/// Longest external id, in bytes.
+pub const MAX_ID: usize = 64;
+/// Longest name, in characters.
+pub const MAX_NAME: usize = 200;
+/// Most paths that are removed before the log.
+pub const MAX_DROPPED: usize = 100;
 
 /// A company.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,11 +39,64 @@ pub struct CompanyView {
     /// How long its events are kept.
     #[schema(example = 30)]
     pub retention_days: i64,
+    /// `active` or `suspended`: then it sends and receives nothing, and everything is kept.
+    #[schema(value_type = String, example = "active")]
+    pub status: CompanyStatus,
+    /// The IANA time zone of its days.
+    #[schema(example = "UTC")]
+    pub timezone: String,
+    /// How much it may use.
+    pub limits: LimitsView,
+    /// Paths inside `data` that are removed before the log.
+    pub ingest_drop: Vec<String>,
+}
+
+/// How much a company may use.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schema(as = Limits)]
+pub struct LimitsView {
+    /// Integrations; null: 1,000.
+    #[schema(minimum = 0, maximum = 1000, required = true)]
+    pub integrations: Option<u32>,
+}
+
+/// A company to be saved; what is left out takes its default.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"name": "Acme Stores", "retention_days": 30, "timezone": "Europe/Vienna"}))]
+pub struct CompanyWritten {
+    /// What people call it.
+    #[schema(min_length = 1, max_length = 200)]
+    pub name: String,
+    /// How long events are kept that are accepted from now on: 7, 30, 90 or 400 days.
+    #[serde(default)]
+    #[schema(example = 30)]
+    pub retention_days: Option<i64>,
+    /// The IANA time zone of its days; UTC when left out.
+    #[serde(default)]
+    pub timezone: Option<String>,
+    /// How much it may use.
+    #[serde(default)]
+    pub limits: LimitsView,
+    /// Paths inside `data` that are removed before the log; card data when left out.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub ingest_drop: Option<Vec<String>>,
 }
 
 impl From<&Company> for CompanyView {
     fn from(c: &Company) -> Self {
-        CompanyView { id: c.external_id.clone(), name: c.name.clone(), retention_days: c.retention.days() }
+        let timezone = Some(c.rules.timezone.as_str()).filter(|z| !z.is_empty()).unwrap_or("UTC");
+        CompanyView {
+            id: c.external_id.clone(),
+            name: c.name.clone(),
+            retention_days: c.retention.days(),
+            status: c.rules.status,
+            timezone: timezone.to_owned(),
+            limits: LimitsView { integrations: c.rules.limits.integrations },
+            ingest_drop: c.ingest_drop.clone(),
+        }
     }
 }
 
@@ -58,4 +126,234 @@ pub async fn list_companies(
     all.truncate(paging.limit.get());
     let next = all.last().filter(|_| more).map(|c| c.id.clone());
     Ok(Json(Listing { items: all, next }))
+}
+
+/// Read a company
+///
+/// An application's key reads its own, an operator's any.
+#[utoipa::path(
+    get, path = "/v1/companies/{id}", tag = "companies",
+    params(("id" = String, Path, description = "The company's external id")),
+    responses((status = 200, description = "The company", body = CompanyView), Denied, Missing)
+)]
+pub async fn read_company(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+) -> Result<Json<CompanyView>> {
+    let own = caller.named_company().filter(|c| c.external_id == id);
+    let found = match own {
+        Some(own) => Some((**own).clone()),
+        None if caller.holder().scopes.is_operator() && caller.named_company().is_none() => find(&hub, &id).await?,
+        None => None,
+    };
+    found.as_ref().map(CompanyView::from).map(Json).ok_or_else(|| unknown(&id))
+}
+
+/// Save a company
+///
+/// Makes it, or replaces what its operator set; repeating it changes nothing. Needs the scope `instance`.
+#[utoipa::path(
+    put, path = "/v1/companies/{id}", tag = "companies",
+    request_body = CompanyWritten,
+    params(("id" = String, Path, description = "The company's external id: letters, digits, `_`, `-` and `.`")),
+    responses(
+        (status = 200, description = "As it is now", body = CompanyView),
+        (status = 201, description = "Made", body = CompanyView),
+        Denied, Wrong
+    )
+)]
+pub async fn save_company(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+    Doc(written): Doc<CompanyWritten>,
+) -> Result<Response> {
+    caller.may(Scope::Instance)?;
+    let retention = check(&id, &written)?;
+    let dropped = written.ingest_drop.clone().unwrap_or_else(never_stored);
+    let (before, company) = match find(&hub, &id).await? {
+        Some(known) => (Some(known.clone()), known),
+        None => (None, make(&hub, &id, &written.name, retention, &dropped).await?),
+    };
+    let rules = Rules {
+        status: company.rules.status,
+        limits: Limits { integrations: written.limits.integrations, ..company.rules.limits },
+        timezone: written.timezone.unwrap_or_default(),
+        ..company.rules
+    };
+    let company = Company { name: written.name, retention, ingest_drop: dropped, rules, ..company };
+    let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
+    let view = save(&hub, &caller, before, company, "company.saved").await?;
+    Ok((status, Json(view)).into_response())
+}
+
+/// Suspend a company
+///
+/// It sends and receives nothing until it is resumed; its keys are refused. Everything is kept.
+#[utoipa::path(
+    post, path = "/v1/companies/{id}/suspend", tag = "companies",
+    params(("id" = String, Path, description = "The company's external id")),
+    responses((status = 200, description = "As it is now", body = CompanyView), Denied, Missing)
+)]
+pub async fn suspend_company(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+) -> Result<Json<CompanyView>> {
+    set_status(&hub, &caller, &id, CompanyStatus::Suspended, "company.suspended").await
+}
+
+/// Resume a company
+///
+/// What waited is delivered.
+#[utoipa::path(
+    post, path = "/v1/companies/{id}/resume", tag = "companies",
+    params(("id" = String, Path, description = "The company's external id")),
+    responses((status = 200, description = "As it is now", body = CompanyView), Denied, Missing)
+)]
+pub async fn resume_company(
+    State(hub): State<Hub>,
+    caller: Caller,
+    Place(id): Place<String>,
+) -> Result<Json<CompanyView>> {
+    set_status(&hub, &caller, &id, CompanyStatus::Active, "company.resumed").await
+}
+
+async fn set_status(
+    hub: &Hub,
+    caller: &Caller,
+    id: &str,
+    status: CompanyStatus,
+    action: &'static str,
+) -> Result<Json<CompanyView>> {
+    caller.may(Scope::Instance)?;
+    let before = find(hub, id).await?.ok_or_else(|| unknown(id))?;
+    if before.rules.status == status {
+        return Ok(Json(CompanyView::from(&before)));
+    }
+    let company = Company { rules: Rules { status, ..before.rules.clone() }, ..before.clone() };
+    let no = company.no;
+    let view = save(hub, caller, Some(before), company, action).await?;
+    hub.deliver().company_changed(no).await?;
+    Ok(Json(view))
+}
+
+async fn save(
+    hub: &Hub,
+    caller: &Caller,
+    before: Option<Company>,
+    company: Company,
+    action: &'static str,
+) -> Result<CompanyView> {
+    let view = CompanyView::from(&company);
+    let no = company.no;
+    if before.as_ref() != Some(&company) {
+        if !hub.state().save_company(company).await? {
+            return Err(unknown(&view.id));
+        }
+        hub.access().company_changed();
+        let mut change = Change::of(action, format!("company {}", view.id)).after(&view);
+        change.before = before.as_ref().and_then(|b| serde_json::to_value(CompanyView::from(b)).ok());
+        audit::note(hub, caller, Some(no), change).await?;
+    }
+    Ok(view)
+}
+
+async fn make(hub: &Hub, id: &str, name: &str, retention: Retention, dropped: &[String]) -> Result<Company> {
+    match hub.state().create_company(id, name, retention, dropped.to_vec()).await {
+        Ok(company) => Ok(company),
+        // Somebody made it in this moment.
+        Err(CreateError::Taken) => find(hub, id).await?.ok_or_else(|| unknown(id)),
+        Err(CreateError::Store(e)) => Err(e.into()),
+    }
+}
+
+async fn find(hub: &Hub, id: &str) -> Result<Option<Company>> {
+    Ok(hub.state().companies().await?.into_iter().find(|c| c.external_id == id))
+}
+
+fn unknown(id: &str) -> Problem {
+    Problem::not_found("company", id)
+}
+
+/// What a company never wants stored when it says nothing else: card numbers, track data and verification codes of
+/// payments (`contracts/hub-api.md`, `ingest_drop`).
+pub fn never_stored() -> Vec<String> {
+    let fields = ["number", "track_data", "track1", "track2", "cvv", "cvc", "verification_code"];
+    fields.map(|field| format!("payment_info.payments[].card.{field}")).to_vec()
+}
+
+fn check(id: &str, written: &CompanyWritten) -> Result<Retention> {
+    let mut wrong = Vec::new();
+    let plain = |c: char| c.is_ascii_alphanumeric() || ['_', '-', '.'].contains(&c);
+    if !(1..=MAX_ID).contains(&id.len()) || !id.chars().all(plain) {
+        wrong.push(WrongValue::new("id", format!("1 to {MAX_ID} letters, digits, _, - and .")));
+    }
+    if written.name.trim().is_empty() || written.name.chars().count() > MAX_NAME {
+        wrong.push(WrongValue::new("name", format!("1 to {MAX_NAME} characters")));
+    }
+    if let Some(zone) = written.timezone.as_ref().filter(|z| !is_zone(z)) {
+        wrong.push(WrongValue::new("timezone", format!("\"{zone}\" is no IANA time zone, such as Europe/Vienna")));
+    }
+    if written.limits.integrations.is_some_and(|n| n as usize > super::MAX_INTEGRATIONS) {
+        wrong.push(WrongValue::new("limits.integrations", format!("at most {}", super::MAX_INTEGRATIONS)));
+    }
+    let dropped = written.ingest_drop.as_deref().unwrap_or_default();
+    if dropped.len() > MAX_DROPPED {
+        wrong.push(WrongValue::new("ingest_drop", format!("at most {MAX_DROPPED} paths")));
+    }
+    for (n, path) in dropped.iter().enumerate() {
+        if let Err(e) = Path::parse(path) {
+            wrong.push(WrongValue::new(format!("ingest_drop[{n}]"), e.to_string()));
+        }
+    }
+    let retention = Retention::from_days(written.retention_days.unwrap_or(Retention::Month.days()));
+    match retention {
+        Some(retention) if wrong.is_empty() => Ok(retention),
+        Some(_) => Err(Problem::invalid(wrong)),
+        None => {
+            wrong.push(WrongValue::new("retention_days", "7, 30, 90 or 400"));
+            Err(Problem::invalid(wrong))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written() -> CompanyWritten {
+        CompanyWritten {
+            name: "Acme".into(),
+            retention_days: None,
+            timezone: None,
+            limits: LimitsView::default(),
+            ingest_drop: None,
+        }
+    }
+
+    fn paths(id: &str, written: &CompanyWritten) -> Vec<String> {
+        check(id, written).err().map_or_else(Vec::new, |p| p.places().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_company_is_named_with_its_place() {
+        assert!(paths(&"a".repeat(MAX_ID), &written()).is_empty());
+        let wrong = CompanyWritten {
+            name: " ".into(),
+            retention_days: Some(31),
+            timezone: Some("Mars/Base".into()),
+            limits: LimitsView { integrations: Some(1_001) },
+            ingest_drop: Some(vec!["ok".into(), "a..b".into()]),
+        };
+        let found = paths("a b", &wrong);
+        assert_eq!(found, ["id", "name", "timezone", "limits.integrations", "ingest_drop[1]", "retention_days"]);
+        assert_eq!(paths(&"a".repeat(MAX_ID + 1), &written()), ["id"]);
+    }
+
+    #[test]
+    fn what_is_never_stored_is_written_as_paths() {
+        assert!(never_stored().iter().all(|p| Path::parse(p).is_ok()));
+    }
 }

@@ -21,7 +21,7 @@ use crate::problem::Result;
 )]
 pub async fn read_event(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
-    let event = find_event(&hub, company, &id).await?;
+    let event = find_event(&hub, &caller, company, &id).await?;
     let payload = caller.may(Scope::EventsPayload).is_ok();
     Ok(Json(EventView::new(company, &event, payload)).into_response())
 }

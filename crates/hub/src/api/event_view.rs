@@ -8,6 +8,7 @@ use tillstream_model::{Event, EventId, Seq, Time};
 use tillstream_store::state::Company;
 use utoipa::ToSchema;
 
+use super::extract::Caller;
 use crate::Hub;
 use crate::problem::{Problem, Result};
 
@@ -82,11 +83,17 @@ impl<'a> EventView<'a> {
     }
 }
 
-/// The company's event with this id, or 404.
-pub async fn find_event(hub: &Hub, company: &Company, id: &str) -> Result<Arc<Event>> {
+/// The company's event with this id, or 404; that also for one of a site that the caller's key does not reach.
+pub async fn find_event(hub: &Hub, caller: &Caller, company: &Company, id: &str) -> Result<Arc<Event>> {
     let unknown = || Problem::not_found("event", id);
     let id = parse_event_id(id).ok_or_else(unknown)?;
-    hub.log().find(company.no, id).await?.ok_or_else(unknown)
+    let found = hub.log().find(company.no, id).await?;
+    found.filter(|event| reaches(caller.bound_sites(), event)).ok_or_else(unknown)
+}
+
+/// Whether an event is of one of these sites; every one is when there are none.
+pub fn reaches(only: &[String], event: &Event) -> bool {
+    only.is_empty() || event.content.site.as_deref().is_some_and(|site| only.iter().any(|o| o == site))
 }
 
 /// An event id in a path; a text that is none names nothing.

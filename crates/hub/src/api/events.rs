@@ -11,7 +11,7 @@ use tillstream_store::state::Company;
 use utoipa::IntoParams;
 
 use super::docs::{Denied, WrongQuery};
-use super::event_view::EventView;
+use super::event_view::{EventView, reaches};
 use super::extract::{Caller, Params};
 use super::paging::{Limit, Listing};
 use crate::Hub;
@@ -55,7 +55,7 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    fn matches(&self, event: &Event) -> bool {
+    fn matches(&self, only: &[String], event: &Event) -> bool {
         let content = &event.content;
         let is = |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
         is(&self.entity, Some(content.entity()))
@@ -64,6 +64,7 @@ impl EventQuery {
             && is(&self.terminal, content.terminal.as_deref())
             && is(&self.entity_id, content.entity_id.as_deref())
             && self.from.is_none_or(|t| t <= event.accepted_at)
+            && reaches(only, event)
     }
 
     fn is_past(&self, event: &Event) -> bool {
@@ -87,14 +88,19 @@ pub async fn list_events(
 ) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
     let payload = caller.may(Scope::EventsPayload).is_ok();
-    let (events, next) = scan(&hub, company, &query).await?;
+    let (events, next) = scan(&hub, company, caller.bound_sites(), &query).await?;
     let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload)).collect();
     Ok(Json(Listing { items, next: next.map(|seq| seq.to_string()) }).into_response())
 }
 
 /// Matching events, and the position to go on after.
-async fn scan(hub: &Hub, company: &Company, query: &EventQuery) -> Result<(Vec<Arc<Event>>, Option<Seq>)> {
-    let mut page = Found::new(query);
+async fn scan(
+    hub: &Hub,
+    company: &Company,
+    only: &[String],
+    query: &EventQuery,
+) -> Result<(Vec<Arc<Event>>, Option<Seq>)> {
+    let mut page = Found::new(only, query);
     let mut at = first_position(hub, company, query).await?;
     let mut looked_at = 0;
     while looked_at < MAX_LOOKED_AT {
@@ -126,19 +132,20 @@ async fn first_position(hub: &Hub, company: &Company, query: &EventQuery) -> Res
 
 /// The events of a page.
 struct Found<'a> {
+    only: &'a [String],
     query: &'a EventQuery,
     events: Vec<Arc<Event>>,
     bytes: usize,
 }
 
 impl<'a> Found<'a> {
-    fn new(query: &'a EventQuery) -> Self {
-        Found { query, events: Vec::new(), bytes: 0 }
+    fn new(only: &'a [String], query: &'a EventQuery) -> Self {
+        Found { only, query, events: Vec::new(), bytes: 0 }
     }
 
     /// Takes the event if it matches; whether the page is full then.
     fn take(&mut self, event: Arc<Event>) -> bool {
-        if !self.query.matches(&event) {
+        if !self.query.matches(self.only, &event) {
             return false;
         }
         self.bytes += event.content.size();

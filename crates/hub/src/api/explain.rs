@@ -55,7 +55,7 @@ pub async fn explain_event(
 ) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
     caller.may(Scope::DeliveriesRead)?;
-    let event = find_event(&hub, company, &id).await?;
+    let event = find_event(&hub, &caller, company, &id).await?;
     let limit = paging.limit.get();
     let mut integrations = hub.state().integrations(company.no, paging.after.as_deref(), limit + 1).await?;
     let more = integrations.len() > limit;

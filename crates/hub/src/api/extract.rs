@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::Wrong;
-use tillstream_store::state::Company;
+use tillstream_store::state::{Company, CompanyStatus};
 
 use super::body;
 use crate::Hub;
@@ -49,9 +49,36 @@ impl Caller {
         self.company.as_ref()
     }
 
+    /// The only sites that the key reaches; all when empty.
+    pub fn bound_sites(&self) -> &[String] {
+        &self.holder.bound.sites
+    }
+
+    /// Answers 404 for a site that the key does not reach, as for one that there is not.
+    pub fn reaches_site(&self, site: &str) -> Result<()> {
+        reached_by(&self.holder.bound.sites, "site", site)
+    }
+
+    /// Answers 404 for an integration that the key does not reach, as for one that there is not.
+    pub fn reaches_integration(&self, id: &str) -> Result<()> {
+        reached_by(&self.holder.bound.integrations, "integration", id)
+    }
+
+    /// The only integrations that the key reaches; all when empty.
+    pub fn bound_integrations(&self) -> &[String] {
+        &self.holder.bound.integrations
+    }
+
     /// Who holds the key.
     pub fn holder(&self) -> &Holder {
         &self.holder
+    }
+}
+
+fn reached_by(bound: &[String], what: &str, id: &str) -> Result<()> {
+    match bound.is_empty() || bound.iter().any(|b| b == id) {
+        true => Ok(()),
+        false => Err(Problem::not_found(what, id)),
     }
 }
 
@@ -63,6 +90,7 @@ impl FromRequestParts<Hub> for Caller {
         let holder = hub.access().holder(key, hub.now()).await?;
         let holder = holder.ok_or_else(|| unauthenticated("the key is unknown, deleted or expired"))?;
         let company = reached(hub, &holder, &parts.headers).await?;
+        refuse_suspended(&holder, company.as_deref())?;
         Ok(Caller { holder, company })
     }
 }
@@ -78,6 +106,15 @@ fn bearer(headers: &HeaderMap) -> Result<&str> {
 
 fn unauthenticated(detail: &str) -> Problem {
     Problem::new(Kind::Unauthenticated, detail)
+}
+
+/// Whoever is suspended can do nothing but an operator's work.
+fn refuse_suspended(holder: &Holder, company: Option<&Company>) -> Result<()> {
+    let works = company.is_none_or(|c| c.rules.status == CompanyStatus::Active);
+    if works || holder.scopes.is_operator() {
+        return Ok(());
+    }
+    Err(Problem::new(Kind::Suspended, "the company is suspended; its operator can say why"))
 }
 
 /// The company of the request: the key's own, or the one that an operator names. Any other is as unknown as none.

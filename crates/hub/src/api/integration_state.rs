@@ -7,11 +7,12 @@ use serde::Deserialize;
 use tillstream_model::integration::{Status, Wrong as WrongValue};
 use utoipa::ToSchema;
 
+use super::audit::{self, Change};
 use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, MaybeDoc, Place};
 use super::integration_view::{IntegrationView, Show, answer};
-use super::integrations::{entry, find, unknown};
+use super::integrations::{entry, find, object, unknown};
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, Result};
@@ -87,7 +88,7 @@ async fn set(
 ) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsWrite)?;
     let reason = checked(because.reason)?;
-    let saved = find(hub, company, id).await?;
+    let saved = find(hub, caller, company, id).await?;
     if_match.check(&etag::of(&saved))?;
     if saved.status == status {
         return answer(hub, &saved, StatusCode::OK, Show::Masked).await;
@@ -96,6 +97,8 @@ async fn set(
     let entry = entry(hub, caller, action, &reason);
     let now = hub.state().set_status(company.no, id, status, entry).await?.ok_or_else(|| unknown(id))?;
     hub.deliver().changed(company.no, now.no, id).await?;
+    let what = if status == Status::Running { "integration.started" } else { "integration.stopped" };
+    audit::note(hub, caller, Some(company.no), Change::of(what, object(id))).await?;
     answer(hub, &now, StatusCode::OK, Show::Masked).await
 }
 

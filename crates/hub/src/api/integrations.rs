@@ -9,6 +9,7 @@ use tillstream_model::Seq;
 use tillstream_model::integration::{Settings, SigningSecret};
 use tillstream_store::state::{Company, CreateError, Integration, LogEntry, SaveError};
 
+use super::audit::{self, Change};
 use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong, WrongQuery};
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Params, Place};
@@ -51,6 +52,8 @@ pub async fn create_integration(State(hub): State<Hub>, caller: Caller, Doc(doc)
     let made = hub.state().create_integration(company.no, settings, cursor, entry).await;
     let made = made.map_err(|e| not_made(e, &id))?;
     hub.deliver().changed(company.no, made.no, &id).await?;
+    let change = Change::of("integration.created", object(&id)).after(&*made.settings);
+    audit::note(&hub, &caller, Some(company.no), change).await?;
     let mut response = answer(&hub, &made, StatusCode::CREATED, Show::Full).await?;
     if let Ok(path) = HeaderValue::try_from(format!("/v1/integrations/{id}")) {
         response.headers_mut().insert(header::LOCATION, path);
@@ -73,7 +76,10 @@ pub async fn list_integrations(
 ) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsRead)?;
     let limit = paging.limit.get();
-    let mut found = hub.state().integrations(company.no, paging.after.as_deref(), limit + 1).await?;
+    let mut found = match caller.bound_integrations() {
+        [] => hub.state().integrations(company.no, paging.after.as_deref(), limit + 1).await?,
+        bound => of_bound(&hub, company, bound, paging.after.as_deref()).await?,
+    };
     let more = found.len() > limit;
     found.truncate(limit);
     let head = hub.log().head(company.no).await?;
@@ -97,7 +103,7 @@ pub async fn list_integrations(
 )]
 pub async fn read_integration(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsRead)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     answer(&hub, &integration, StatusCode::OK, Show::Masked).await
 }
 
@@ -169,23 +175,43 @@ pub async fn delete_integration(
     if_match: IfMatch,
 ) -> Result<StatusCode> {
     let company = caller.company(Scope::IntegrationsWrite)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     if_match.check(&etag::of(&integration))?;
     if !hub.state().delete_integration(company.no, &id).await? {
         return Err(unknown(&id));
     }
     hub.deliver().changed(company.no, integration.no, &id).await?;
+    let change = Change::of("integration.deleted", object(&id)).before(&*integration.settings);
+    audit::note(&hub, &caller, Some(company.no), change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The company's integration with this id, or 404.
-pub async fn find(hub: &Hub, company: &Company, id: &str) -> Result<Integration> {
+/// Those of these integrations that there are, by id, after one.
+pub async fn of_bound(hub: &Hub, company: &Company, bound: &[String], after: Option<&str>) -> Result<Vec<Integration>> {
+    let mut ids: Vec<&String> = bound.iter().filter(|id| after.is_none_or(|after| id.as_str() > after)).collect();
+    ids.sort();
+    ids.dedup();
+    let mut found = Vec::new();
+    for id in ids {
+        found.extend(hub.state().integration(company.no, id).await?);
+    }
+    Ok(found)
+}
+
+/// The company's integration with this id, or 404; that also for one that the caller's key does not reach.
+pub async fn find(hub: &Hub, caller: &Caller, company: &Company, id: &str) -> Result<Integration> {
+    caller.reaches_integration(id)?;
     hub.state().integration(company.no, id).await?.ok_or_else(|| unknown(id))
 }
 
 /// The 404 of an integration.
 pub fn unknown(id: &str) -> Problem {
     Problem::not_found("integration", id)
+}
+
+/// An integration as the audit names it.
+pub fn object(id: &str) -> String {
+    format!("integration {id}")
 }
 
 /// An entry for an integration's log, by this caller, now.
@@ -217,7 +243,7 @@ impl Edit<'_> {
     ) -> Result<Integration> {
         let mut version_now = 0;
         for _ in 0..SAVE_TRIES {
-            let saved = find(self.hub, self.company, self.id).await?;
+            let saved = find(self.hub, self.caller, self.company, self.id).await?;
             self.if_match.check(&etag::of(&saved))?;
             let settings = make(&saved)?;
             if settings == *saved.settings {
@@ -229,7 +255,12 @@ impl Edit<'_> {
                 Err(SaveError::Changed(version)) => return Err(changed(version)),
                 Err(SaveError::Unknown) => return Err(unknown(self.id)),
                 Err(SaveError::Store(e)) => return Err(e.into()),
-                Ok(integration) => return Ok(integration),
+                Ok(integration) => {
+                    let change = Change::of("integration.edited", object(self.id));
+                    let change = change.before(&*saved.settings).after(&*integration.settings);
+                    audit::note(self.hub, self.caller, Some(self.company.no), change).await?;
+                    return Ok(integration);
+                }
             }
         }
         Err(changed(version_now))
@@ -262,11 +293,12 @@ async fn first_position(hub: &Hub, company: &Company, settings: &Settings) -> Re
 }
 
 async fn check_quota(hub: &Hub, company: &Company) -> Result<()> {
-    let have = hub.state().integrations(company.no, None, MAX_INTEGRATIONS).await?.len();
-    if have < MAX_INTEGRATIONS {
+    let most = company.rules.limits.integrations.map_or(MAX_INTEGRATIONS, |n| n as usize);
+    let have = hub.state().integrations(company.no, None, most).await?.len();
+    if have < most {
         return Ok(());
     }
-    Err(Problem::new(Kind::Quota, format!("the company has {have} integrations; at most {MAX_INTEGRATIONS}")))
+    Err(Problem::new(Kind::Quota, format!("the company has {have} integrations; at most {most}")))
 }
 
 fn not_made(e: CreateError, id: &str) -> Problem {

@@ -4,11 +4,13 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tillstream_model::incoming::is_id;
 use tillstream_model::integration::Wrong as WrongValue;
 use tillstream_model::{CompanyNo, Time};
-use tillstream_store::state::Key;
+use tillstream_store::state::{Bound, Key};
 use utoipa::ToSchema;
 
+use super::audit::{self, Change};
 use super::docs::{Denied, Missing, Wrong, WrongQuery};
 use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging};
@@ -20,6 +22,8 @@ use crate::problem::{Kind, Problem, Result};
 pub const MAX_KEYS: usize = 1_000;
 /// Longest name, in characters.
 pub const MAX_NAME: usize = 200;
+/// Most sites or integrations that a key is bound to.
+pub const MAX_BOUND: usize = 100;
 /// Most scopes in one list, repeats counted.
 pub const MAX_SCOPES: usize = 32;
 
@@ -34,6 +38,14 @@ pub struct KeyWritten {
     /// What it may do: names of scopes, or `all`. Not more than the caller's key may.
     #[schema(min_items = 1, max_items = 32)]
     pub scopes: Vec<String>,
+    /// Only for these sites; such a key may hold scopes of events and sites only.
+    #[serde(default)]
+    #[schema(max_items = 100, example = json!(["175"]))]
+    pub sites: Vec<String>,
+    /// Only for these integrations; such a key may hold scopes of integrations and deliveries only.
+    #[serde(default)]
+    #[schema(max_items = 100)]
+    pub integrations: Vec<String>,
     /// Not valid from then on.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, required = false)]
@@ -51,6 +63,10 @@ pub struct KeyView {
     pub name: String,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// Only for these sites; all when empty.
+    pub sites: Vec<String>,
+    /// Only for these integrations; all when empty.
+    pub integrations: Vec<String>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
     pub created_at: Time,
@@ -68,6 +84,8 @@ impl From<Key> for KeyView {
             id: k.id,
             name: k.name,
             scopes: k.scopes,
+            sites: k.bound.sites,
+            integrations: k.bound.integrations,
             created_at: k.created_at,
             expires_at: k.expires_at,
             last_used_at: k.last_used_at,
@@ -103,13 +121,17 @@ pub async fn create_key(
     let now = hub.now();
     let scopes = check(&doc, now)?;
     check_grant(&caller, scopes)?;
+    check_reach(&caller, scopes, &doc)?;
     let company = if scopes.is_operator() { None } else { Some(caller.company(Scope::KeysWrite)?.no) };
     check_quota(&hub, company).await?;
-    let new = NewKey { company, name: doc.name, scopes: doc.scopes, expires_at: doc.expires_at };
+    let bound = Bound { sites: doc.sites, integrations: doc.integrations };
+    let new = NewKey { company, name: doc.name, scopes: doc.scopes, bound, expires_at: doc.expires_at };
     let (text, key) = new.make(rand::random(), rand::random(), now);
     hub.state().create_key(key.clone()).await?;
-    tracing::info!(key = key.id, actor = caller.holder().actor(), "key made");
-    Ok((StatusCode::CREATED, Json(KeyMade { key: text, listed: key.into() })))
+    let listed = KeyView::from(key);
+    let change = Change::of("key.created", format!("key {}", listed.id)).after(&listed);
+    audit::note(&hub, &caller, company, change).await?;
+    Ok((StatusCode::CREATED, Json(KeyMade { key: text, listed })))
 }
 
 /// List keys
@@ -144,7 +166,7 @@ pub async fn delete_key(State(hub): State<Hub>, caller: Caller, Place(id): Place
         return Err(Problem::not_found("key", &id));
     }
     hub.access().forget(&id);
-    tracing::info!(key = id, actor = caller.holder().actor(), "key deleted");
+    audit::note(&hub, &caller, company_of(&caller), Change::of("key.deleted", format!("key {id}"))).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -172,6 +194,11 @@ fn check(doc: &KeyWritten, now: Time) -> Result<Scopes> {
     if !(1..=MAX_SCOPES).contains(&doc.scopes.len()) {
         wrong.push(WrongValue::new("scopes", format!("1 to {MAX_SCOPES} scopes")));
     }
+    for (path, bound) in [("sites", &doc.sites), ("integrations", &doc.integrations)] {
+        if bound.len() > MAX_BOUND || bound.iter().any(|id| !is_id(id)) {
+            wrong.push(WrongValue::new(path, format!("at most {MAX_BOUND} ids")));
+        }
+    }
     if doc.expires_at.is_some_and(|t| t <= now) {
         wrong.push(WrongValue::new("expires_at", "not in the past"));
     }
@@ -196,6 +223,39 @@ fn check_grant(caller: &Caller, wanted: Scopes) -> Result<()> {
     Err(Problem::new(Kind::Forbidden, format!("a key gives only what it holds; it lacks {}", names.join(", "))))
 }
 
+/// A bound key holds only scopes whose calls know the bounds, and a bound caller gives no more than it reaches.
+fn check_reach(caller: &Caller, scopes: Scopes, doc: &KeyWritten) -> Result<()> {
+    use Scope::{
+        DeliveriesRead, DeliveriesWrite, EventsPayload, EventsRead, EventsWrite, IntegrationsRead, SitesRead,
+        SitesWrite,
+    };
+    let of_sites: &[Scope] = &[EventsWrite, EventsRead, EventsPayload, SitesRead, SitesWrite];
+    let of_integrations: &[Scope] = &[IntegrationsRead, DeliveriesRead, DeliveriesWrite];
+    let mut wrong = Vec::new();
+    for (path, bound, fitting) in
+        [("sites", &doc.sites, of_sites), ("integrations", &doc.integrations, of_integrations)]
+    {
+        let others: Vec<&str> =
+            Scope::LIST.into_iter().filter(|s| scopes.holds(*s) && !fitting.contains(s)).map(Scope::name).collect();
+        if !bound.is_empty() && !others.is_empty() {
+            wrong.push(WrongValue::new(
+                path,
+                format!("a key that is bound to {path} may not hold {}", others.join(", ")),
+            ));
+        }
+    }
+    let beyond = |reach: &[String], wanted: &[String]| {
+        !reach.is_empty() && (wanted.is_empty() || wanted.iter().any(|id| !reach.contains(id)))
+    };
+    if beyond(caller.bound_sites(), &doc.sites) {
+        wrong.push(WrongValue::new("sites", "a key gives only what it reaches"));
+    }
+    if beyond(caller.bound_integrations(), &doc.integrations) {
+        wrong.push(WrongValue::new("integrations", "a key gives only what it reaches"));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
+}
+
 async fn check_quota(hub: &Hub, company: Option<CompanyNo>) -> Result<()> {
     let have = hub.state().keys(company).await?.len();
     if have < MAX_KEYS {
@@ -210,7 +270,8 @@ mod tests {
 
     fn written(name: &str, scopes: &[&str], expires_at: Option<Time>) -> Result<Scopes> {
         let scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
-        check(&KeyWritten { name: name.to_owned(), scopes, expires_at }, Time::from_millis(10))
+        let (sites, integrations) = (Vec::new(), Vec::new());
+        check(&KeyWritten { name: name.to_owned(), scopes, sites, integrations, expires_at }, Time::from_millis(10))
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub async fn integration_logs(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<EntryView>>> {
     let company = caller.company(Scope::IntegrationsRead)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     let cursor = Cursor::of(format!("log {}", integration.no.0));
     let page =
         hub.state().log_entries(integration.no, cursor.open(paging.after.as_deref())?, paging.limit.get()).await?;

@@ -2,6 +2,7 @@
 
 mod attempt_view;
 mod attempts;
+mod audit;
 mod body;
 mod brake;
 mod companies;
@@ -20,11 +21,13 @@ mod integrations;
 mod keys;
 mod lane_view;
 mod logs;
+mod nodes;
 mod paging;
 mod receive;
 mod rejected;
 pub mod schema;
 mod signing;
+mod sites;
 mod stats;
 
 use std::any::Any;
@@ -37,6 +40,7 @@ use utoipa_axum::routes;
 use utoipa_swagger_ui::SwaggerUi;
 
 pub use body::{MAX_DOCUMENT_BYTES, MAX_EVENTS_BYTES};
+pub use companies::never_stored;
 pub use extract::COMPANY_HEADER;
 pub use integrations::MAX_INTEGRATIONS;
 pub use keys::MAX_KEYS;
@@ -103,6 +107,13 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::delete_key))
         .routes(routes!(companies::list_companies))
+        .routes(routes!(companies::read_company, companies::save_company))
+        .routes(routes!(companies::suspend_company))
+        .routes(routes!(companies::resume_company))
+        .routes(routes!(sites::list_sites))
+        .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
+        .routes(routes!(audit::list_audit))
+        .routes(routes!(nodes::list_nodes))
 }
 
 fn operating() -> OpenApiRouter<Hub> {

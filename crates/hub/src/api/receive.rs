@@ -85,7 +85,7 @@ pub async fn receive_events(State(hub): State<Hub>, caller: Caller, request: Req
     let (parts, body) = request.into_parts();
     let kind = KINDS[body::expect_type(&parts.headers, &TYPES)?];
     let body = body::events(&parts.headers, body).await?;
-    let report = hub.ingest().accept(company, body, kind).await?;
+    let report = hub.ingest().accept(company, caller.bound_sites(), body, kind).await?;
     receipt(report)
 }
 

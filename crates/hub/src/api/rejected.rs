@@ -10,10 +10,11 @@ use tillstream_store::state::{Company, Integration, RejectedRow};
 use utoipa::ToSchema;
 
 use super::attempt_view::{RequestView, request_view};
+use super::audit::{self, Change};
 use super::docs::{Denied, Missing, OfEvent, OfIntegration, Wrong, WrongQuery};
 use super::event_view::parse_event_id;
 use super::extract::{Caller, Doc, Params, Place};
-use super::integrations::find;
+use super::integrations::{find, object};
 use super::paging::{Cursor, Listing, Paging};
 use crate::Hub;
 use crate::access::Scope;
@@ -109,7 +110,7 @@ pub async fn list_rejected(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<RejectedView>>> {
     let company = caller.company(Scope::DeliveriesRead)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     let cursor = Cursor::of(format!("rejected {}", integration.no.0));
     let page = hub.state().rejected(integration.no, cursor.open(paging.after.as_deref())?, paging.limit.get()).await?;
     Ok(Json(cursor.page(page, |row| rejected_view(&row))))
@@ -129,7 +130,7 @@ pub async fn read_rejected(
     Place((id, event_id)): Place<(String, String)>,
 ) -> Result<Json<RejectedEvent>> {
     let company = caller.company(Scope::DeliveriesRead)?;
-    let (integration, row) = find_row(&hub, company, &id, &event_id).await?;
+    let (integration, row) = find_row(&hub, &caller, company, &id, &event_id).await?;
     let payload = caller.may(Scope::EventsPayload).is_ok();
     let request = request_view(&hub, company, &integration, &row.rejected.event, payload).await?;
     Ok(Json(RejectedEvent { row: rejected_view(&row), request }))
@@ -149,11 +150,12 @@ pub async fn retry_rejected(
     Place((id, event_id)): Place<(String, String)>,
 ) -> Result<(StatusCode, Json<Retried>)> {
     let company = caller.company(Scope::DeliveriesWrite)?;
-    let (integration, row) = find_row(&hub, company, &id, &event_id).await?;
+    let (integration, row) = find_row(&hub, &caller, company, &id, &event_id).await?;
     if !hub.state().retry_rejected(integration.no, row.id, hub.now()).await? {
         return Err(not_rejected(&event_id));
     }
     hub.deliver().changed(company.no, integration.no, &id).await?;
+    audit::note(&hub, &caller, Some(company.no), Change::of("rejected.retried", of(&id, &event_id))).await?;
     Ok((StatusCode::ACCEPTED, Json(Retried { retried: 1, ..Retried::default() })))
 }
 
@@ -174,10 +176,12 @@ pub async fn retry_many_rejected(
 ) -> Result<(StatusCode, Json<Retried>)> {
     let company = caller.company(Scope::DeliveriesWrite)?;
     check_wish(&wish)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     let done =
         if wish.all { retry_all(&hub, &integration).await? } else { retry_these(&hub, &integration, wish.ids).await? };
     hub.deliver().changed(company.no, integration.no, &id).await?;
+    let change = Change::of("rejected.retried", object(&id)).after(&done);
+    audit::note(&hub, &caller, Some(company.no), change).await?;
     Ok((StatusCode::ACCEPTED, Json(done)))
 }
 
@@ -193,9 +197,12 @@ pub async fn delete_rejected(
     Place((id, event_id)): Place<(String, String)>,
 ) -> Result<StatusCode> {
     let company = caller.company(Scope::DeliveriesWrite)?;
-    let (integration, row) = find_row(&hub, company, &id, &event_id).await?;
+    let (integration, row) = find_row(&hub, &caller, company, &id, &event_id).await?;
     match hub.state().delete_rejected(integration.no, row.id).await? {
-        true => Ok(StatusCode::NO_CONTENT),
+        true => {
+            audit::note(&hub, &caller, Some(company.no), Change::of("rejected.deleted", of(&id, &event_id))).await?;
+            Ok(StatusCode::NO_CONTENT)
+        }
         false => Err(not_rejected(&event_id)),
     }
 }
@@ -218,11 +225,22 @@ pub fn rejected_view(row: &RejectedRow) -> RejectedView {
     }
 }
 
-async fn find_row(hub: &Hub, company: &Company, id: &str, event_id: &str) -> Result<(Integration, RejectedRow)> {
-    let integration = find(hub, company, id).await?;
+async fn find_row(
+    hub: &Hub,
+    caller: &Caller,
+    company: &Company,
+    id: &str,
+    event_id: &str,
+) -> Result<(Integration, RejectedRow)> {
+    let integration = find(hub, caller, company, id).await?;
     let event = parse_event_id(event_id).ok_or_else(|| not_rejected(event_id))?;
     let row = hub.state().rejected_of(integration.no, event).await?.ok_or_else(|| not_rejected(event_id))?;
     Ok((integration, row))
+}
+
+/// An event at an integration, as the audit names it.
+fn of(id: &str, event_id: &str) -> String {
+    format!("{} event {event_id}", object(id))
 }
 
 fn not_rejected(event_id: &str) -> Problem {

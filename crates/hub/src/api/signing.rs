@@ -9,11 +9,12 @@ use tillstream_model::Time;
 use tillstream_model::integration::{Secret, Signing, SigningSecret, Wrong as WrongValue};
 use utoipa::ToSchema;
 
+use super::audit::{self, Change};
 use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
 use super::etag::IfMatch;
 use super::extract::{Caller, MaybeDoc, Place};
 use super::integration_view::{Show, SigningView};
-use super::integrations::{Edit, find};
+use super::integrations::{Edit, find, object};
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, Result};
@@ -80,7 +81,7 @@ pub async fn rotate_signing(
 
 /// Reveal the signing keys
 ///
-/// In full. The hub's log notes who asked.
+/// In full. The audit notes who asked.
 #[utoipa::path(
     post, path = "/v1/integrations/{id}/signing/reveal", tag = "integrations",
     params(OfIntegration),
@@ -92,9 +93,8 @@ pub async fn reveal_signing(
     Place(id): Place<String>,
 ) -> Result<Json<SigningView>> {
     let company = caller.company(Scope::IntegrationsWrite)?;
-    let integration = find(&hub, company, &id).await?;
-    let actor = caller.holder().actor();
-    tracing::info!(company = company.external_id, integration = id, actor, "signing keys revealed");
+    let integration = find(&hub, &caller, company, &id).await?;
+    audit::note(&hub, &caller, Some(company.no), Change::of("signing.revealed", object(&id))).await?;
     Ok(Json(SigningView::new(&integration.settings.signing, Show::Full)))
 }
 

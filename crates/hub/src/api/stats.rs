@@ -67,7 +67,7 @@ pub async fn integration_stats(
     Place(id): Place<String>,
 ) -> Result<Json<Stats>> {
     let company = caller.company(Scope::DeliveriesRead)?;
-    let integration = find(&hub, company, &id).await?;
+    let integration = find(&hub, &caller, company, &id).await?;
     let head = hub.log().head(company.no).await?;
     let standing = standing(&hub, &integration, head).await?;
     Ok(Json(Stats {

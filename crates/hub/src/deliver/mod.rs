@@ -91,7 +91,9 @@ impl Deliver {
         let _one_at_a_time = self.0.changing.lock().await;
         let saved = self.0.stores.state.integration(company, id).await?.filter(|i| i.no == no);
         match saved {
-            Some(integration) if integration.status == Status::Running => self.0.take_up(integration).await?,
+            Some(integration) if integration.status == Status::Running && self.works(company).await? => {
+                self.0.take_up(integration).await?;
+            }
             Some(_) => self.0.end(company, no, false).await,
             None => self.0.end(company, no, true).await,
         }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tillstream_model::{CompanyNo, IntegrationNo, Seq};
 use tillstream_store::StoreError;
 use tillstream_store::nodes::{Lease, NodeEvent, Whom, bucket_of};
+use tillstream_store::state::CompanyStatus;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Deliver;
@@ -33,6 +34,8 @@ pub(super) enum Question {
     ReleaseBrake { company: CompanyNo, no: IntegrationNo },
     /// See [`Deliver::lane`]; answered with the lane's status.
     Look { company: CompanyNo, no: IntegrationNo },
+    /// See [`Deliver::company_changed`]; answered with nothing.
+    CompanyChanged { company: CompanyNo },
     /// See [`Deliver::expire`]; answered with nothing, when it is done.
     Expire { companies: Vec<(CompanyNo, Seq)> },
 }
@@ -103,13 +106,69 @@ impl Deliver {
 
     async fn start_lanes(&self, buckets: &BTreeSet<u16>) -> Result<(), StoreError> {
         let _one_at_a_time = self.0.changing.lock().await;
+        let asleep = self.suspended().await?;
         for head in self.0.stores.state.lane_heads().await? {
             let (company, no) = (head.integration.company, head.integration.no);
             let known = self.0.routes.company(company).look(no).is_some();
-            if buckets.contains(&bucket_of(no)) && !known {
+            if buckets.contains(&bucket_of(no)) && !known && !asleep.contains(&company) {
                 self.0.add(head).await?;
             }
         }
+        Ok(())
+    }
+
+    /// A company was suspended or resumed: its lanes end, or start, on all nodes. Returns when they have.
+    pub async fn company_changed(&self, company: CompanyNo) -> Result<(), StoreError> {
+        self.company_changed_here(company).await?;
+        self.0.stores.nodes.ask(Whom::Others, written(&Question::CompanyChanged { company })?).await?;
+        Ok(())
+    }
+
+    async fn company_changed_here(&self, company: CompanyNo) -> Result<(), StoreError> {
+        if !self.suspended().await?.contains(&company) {
+            let held = self.leases().keys().copied().collect();
+            return self.start_lanes(&held).await;
+        }
+        let _one_at_a_time = self.0.changing.lock().await;
+        let lanes = self.0.routes.company(company).lanes();
+        join_all(lanes.into_iter().map(|no| self.0.end(company, no, false))).await;
+        Ok(())
+    }
+
+    /// Companies whose lanes do not run.
+    async fn suspended(&self) -> Result<BTreeSet<CompanyNo>, StoreError> {
+        let all = self.0.stores.state.companies().await?;
+        Ok(all.into_iter().filter(|c| c.rules.status != CompanyStatus::Active).map(|c| c.no).collect())
+    }
+
+    /// Whether a company's lanes run.
+    pub(super) async fn works(&self, company: CompanyNo) -> Result<bool, StoreError> {
+        Ok(!self.suspended().await?.contains(&company))
+    }
+
+    /// Makes the lanes of this node's buckets what is saved: what another node changed and could not tell is taken up.
+    pub async fn reconcile(&self) -> Result<(), StoreError> {
+        let held: BTreeSet<u16> = self.leases().values().filter(|l| l.ends() && l.holds()).map(Lease::bucket).collect();
+        if held.is_empty() {
+            // Nobody else changes anything.
+            return Ok(());
+        }
+        let _one_at_a_time = self.0.changing.lock().await;
+        let (asleep, mut running) = (self.suspended().await?, BTreeSet::new());
+        for head in self.0.stores.state.lane_heads().await? {
+            let (company, no) = (head.integration.company, head.integration.no);
+            if !held.contains(&bucket_of(no)) || asleep.contains(&company) {
+                continue;
+            }
+            running.insert(no);
+            match self.0.routes.company(company).settings(no) {
+                None => self.0.add(head).await?,
+                Some(known) if *known != *head.integration.settings => self.0.take_up(head.integration).await?,
+                Some(_) => {}
+            }
+        }
+        let over = self.lanes_of(&held).into_iter().filter(|(_, no)| !running.contains(no));
+        join_all(over.map(|(company, no)| self.0.end(company, no, false))).await;
         Ok(())
     }
 
@@ -205,6 +264,9 @@ impl Deliver {
                 Ok(serde_json::to_vec(&self.release_brake_here(company, no).await))
             }
             Question::Look { company, no } => Ok(serde_json::to_vec(&self.lane_here(company, no))),
+            Question::CompanyChanged { company } => {
+                self.company_changed_here(company).await.map(|()| serde_json::to_vec(&()))
+            }
             Question::Expire { companies } => {
                 self.expire_here(&companies).await;
                 Ok(serde_json::to_vec(&()))

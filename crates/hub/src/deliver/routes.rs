@@ -263,6 +263,11 @@ impl Company {
         list
     }
 
+    /// The settings that a lane is known with; None: there is no such lane.
+    pub(super) fn settings(&self, no: IntegrationNo) -> Option<Arc<Settings>> {
+        self.lock().lanes.get(&no).map(|entry| entry.settings.clone())
+    }
+
     /// All lanes.
     pub(super) fn lanes(&self) -> Vec<IntegrationNo> {
         self.lock().lanes.keys().copied().collect()

@@ -16,6 +16,7 @@ use tillstream_hub::{Config, Hub};
 use tillstream_model::{CompanyNo, Time};
 use tillstream_outbound::{Client, Options, Policy};
 use tillstream_store::sqlite;
+use tillstream_store::state::Bound;
 use tillstream_store::{MasterKey, Retention};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -169,7 +170,11 @@ async fn make_key(hub: &Hub, company: Option<CompanyNo>, scopes: &[&str], n: u8)
     let mut random = [n; 32];
     random[1] = scopes.iter().map(String::len).sum::<usize>() as u8;
     let id = u64::from_be_bytes([n, random[1], 0, 0, 0, 0, 0, 0]);
-    let (text, key) = NewKey { company, name: "test".into(), scopes, expires_at: None }.make(random, id, hub.now());
+    let (text, key) = NewKey { company, name: "test".into(), scopes, bound: Bound::default(), expires_at: None }.make(
+        random,
+        id,
+        hub.now(),
+    );
     hub.state().create_key(key).await.unwrap();
     text
 }

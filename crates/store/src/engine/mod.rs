@@ -10,7 +10,12 @@ pub(crate) mod settled;
 pub(crate) mod tail;
 pub(crate) mod transfer;
 
+use tillstream_model::CompanyNo;
+
 use crate::StoreError;
+
+/// Stands for the instance where a company's number is stored; companies are numbered from 1.
+pub(crate) const INSTANCE: CompanyNo = CompanyNo(0);
 
 /// Bytes of events kept in memory for readers that are up to date.
 pub const DEFAULT_TAIL_BYTES: usize = 32 << 20;

@@ -50,6 +50,11 @@ impl Place {
 
 const NO_PLACE: &str = "not a place in this list";
 
+/// A place in a list by a number that grows. Newer ones are greater.
+pub(crate) fn number(after: Option<&str>) -> Result<i64, Cause> {
+    after.map_or(Ok(i64::MAX), str::parse).map_err(|_| NO_PLACE.into())
+}
+
 /// A place in the list of rejected events: time and id. Newer ones are greater.
 pub(crate) fn rejected(after: Option<&str>) -> Result<(i64, i64), Cause> {
     let Some(after) = after else { return Ok((i64::MAX, i64::MAX)) };

@@ -12,8 +12,19 @@ pub(crate) const CHUNK_ROWS: usize = 500;
 pub(crate) const CHUNKS: usize = 8;
 
 /// Tables of the state that move as they are, in this order.
-pub(crate) const STATE: &[&str] =
-    &["companies", "keys", "integrations", "versions", "lanes", "parked", "rejected", "entries", "leftovers"];
+pub(crate) const STATE: &[&str] = &[
+    "companies",
+    "keys",
+    "integrations",
+    "versions",
+    "lanes",
+    "parked",
+    "rejected",
+    "entries",
+    "leftovers",
+    "documents",
+    "audit",
+];
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,7 @@ mod log_repeat;
 mod samples;
 mod state_attempts;
 mod state_companies;
+mod state_documents;
 mod state_integrations;
 mod state_lanes;
 mod state_rejected;
@@ -63,7 +64,12 @@ pub async fn log_contract<E: Engine>(make: impl Fn() -> E) {
 /// Runs every clause of [`crate::State`]; `make` makes an empty engine.
 pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_companies::companies_are_listed_by_number_and_their_ids_are_unique(&make()).await;
+    state_companies::a_company_is_saved_as_a_whole(&make()).await;
     state_companies::keys_are_found_by_hash_and_belong_to_their_company(&make()).await;
+    state_documents::a_document_belongs_to_its_company_and_kind(&make()).await;
+    state_documents::documents_are_listed_by_the_bytes_of_their_ids(&make()).await;
+    state_documents::a_document_is_saved_only_over_what_was_expected(&make()).await;
+    state_documents::the_audit_is_paged_newest_first_and_goes_after_its_time(&make()).await;
     state_integrations::an_integration_reads_back_and_its_id_is_unique_per_company(&make()).await;
     state_integrations::settings_are_versions_that_take_effect_at_a_position(&make()).await;
     state_integrations::of_two_saves_of_one_version_one_is_refused(&make()).await;

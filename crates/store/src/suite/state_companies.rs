@@ -3,7 +3,7 @@
 use tillstream_model::{CompanyNo, Time};
 
 use super::{Engine, START};
-use crate::state::{CreateError, Key};
+use crate::state::{Bound, Company, CompanyStatus, CreateError, Key, Limits, Rules, UnknownSites};
 use crate::{Retention, State};
 
 pub(super) async fn companies_are_listed_by_number_and_their_ids_are_unique(engine: &impl Engine) {
@@ -19,12 +19,31 @@ pub(super) async fn companies_are_listed_by_number_and_their_ids_are_unique(engi
     assert_eq!(stores.state.companies().await.expect("companies"), [first, second]);
 }
 
+pub(super) async fn a_company_is_saved_as_a_whole(engine: &impl Engine) {
+    let stores = engine.open().await;
+    let mut company = stores.state.create_company("acme", "A", Retention::Week, vec![]).await.expect("create");
+    company.name = "B".into();
+    company.retention = Retention::Year;
+    company.ingest_drop = vec!["card".into()];
+    company.rules = Rules {
+        status: CompanyStatus::Suspended,
+        limits: Limits { events_per_second: Some(7), stored_bytes: Some(1 << 40), integrations: None },
+        unknown_sites: UnknownSites::Hold,
+        timezone: "Europe/Vienna".into(),
+    };
+    assert!(stores.state.save_company(company.clone()).await.expect("save"));
+    assert!(!stores.state.save_company(Company { no: CompanyNo(99), ..company.clone() }).await.expect("save"));
+    let stores = super::reopen(engine, stores).await;
+    assert_eq!(stores.state.companies().await.expect("companies"), [company]);
+}
+
 fn key(id: &str, company: Option<u32>, byte: u8) -> Key {
     Key {
         id: id.into(),
         company: company.map(CompanyNo),
         name: format!("key {id}"),
         scopes: vec!["events:write".into(), "x".into()],
+        bound: Bound { sites: vec![id.into()], integrations: vec![] },
         hash: [byte; 32],
         created_at: Time::from_millis(1_000 - i64::from(byte)),
         expires_at: company.map(|_| START),

@@ -3,9 +3,9 @@
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
-use tillstream_store::state::{AttemptFilter, LaneCommit};
+use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit};
 use tillstream_store::suite::START;
-use tillstream_store::{Append, Appended, ReadLimit, Retention, Stores};
+use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
 
 use crate::Meter;
 use crate::fill::*;
@@ -75,6 +75,18 @@ async fn paged(meter: &mut Meter, filled: &Filled, stores: &Stores, page: u64) {
         after = found.and_then(|found| found.next);
     }
     meter.run("log_entries", 2, state.log_entries(filled.of_small, None, limit)).await;
+    for after in ["", "005000"] {
+        let found = meter.run("documents", page, state.documents(Some(filled.big), "site", after, limit)).await;
+        assert!(found.is_none_or(|found| found.len() == limit));
+    }
+    for (call, object) in [("audit", None), ("audit of one", Some("site 3".to_owned()))] {
+        let filter = AuditFilter { object, ..AuditFilter::default() };
+        let mut after = None;
+        for _ in 0..3 {
+            let listing = state.audit(Some(filled.big), &filter, after.as_deref(), limit);
+            after = meter.run(call, page, listing).await.and_then(|found| found.next);
+        }
+    }
 }
 
 async fn attempts(meter: &mut Meter, filled: &Filled, stores: &Stores, page: u64) {
@@ -170,5 +182,15 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     meter.run("delete_rejected", 1, state.delete_rejected(filled.first, u64::MAX)).await;
     meter.run("delete_key", 1, state.delete_key(Some(filled.small), "key-1")).await;
     meter.run("touch_keys", 2, state.touch_keys(vec![("a".into(), START), ("b".into(), START)])).await;
+    let of = Some(filled.big);
+    meter.run("document", 1, state.document(of, "site", "000002")).await;
+    let stale = state.put_document(of, "site", "000002", "{}".into(), Expected::Version(9));
+    assert!(
+        meter
+            .run("put_document", 1, async { Ok::<_, StoreError>(stale.await.is_err()) })
+            .await
+            .is_none_or(|refused| refused)
+    );
+    meter.run("delete_document", 1, state.delete_document(of, "site", "none")).await;
     meter.run("sweep", 1, state.sweep(filled.day(DAYS - 1))).await;
 }

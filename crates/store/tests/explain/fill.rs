@@ -51,6 +51,10 @@ pub const ENTRIES_OF_FIRST: u64 = ENTRIES / 2;
 pub const PARKED: u64 = 20_000;
 /// Events of the first integration that wait.
 pub const PARKED_OF_FIRST: u64 = 2_000;
+/// Documents of two kinds, half of them the big company's.
+pub const DOCUMENTS: u64 = 20_000;
+/// Entries of the audit, the older half of them the big company's.
+pub const AUDITED: u64 = 20_000;
 /// Keys of the big company.
 pub const KEYS: u64 = 2_000;
 /// Keys of the small company, and as many of operators. The others are of companies that are not there.
@@ -224,6 +228,7 @@ fn copies(big: CompanyNo, small: CompanyNo, first: IntegrationNo, of_vast: Integ
     let whose = |most: u64| {
         format!("CASE WHEN n <= {most} THEN {first} ELSE (SELECT no FROM nos WHERE row = 1 + n % {QUIET}) END")
     };
+    let start = START.millis();
     let mut sql = format!(
         "INSERT INTO integrations (company, id, running, version, created_at, updated_at)
              SELECT {big}, 'quiet-' || lpad(n::text, 4, '0'), true, 1, 0, 0 FROM generate_series(1, {QUIET}) n;
@@ -247,6 +252,12 @@ fn copies(big: CompanyNo, small: CompanyNo, first: IntegrationNo, of_vast: Integ
          INSERT INTO keys SELECT 'key-' || n, CASE WHEN n <= {KEYS} THEN {big} WHEN n <= {KEYS} + {FEW_KEYS} THEN {small}
              WHEN n > {KEYS} + 2 * {FEW_KEYS} THEN 1000 + n % 100 END,
              'copied', '[]', sha256(n::text::bytea), n, NULL, NULL FROM generate_series(1, {ALL_KEYS}) n;
+         INSERT INTO documents SELECT CASE WHEN n <= {DOCUMENTS} / 2 THEN {big} ELSE 1000 + n % 100 END,
+             CASE WHEN n % 2 = 0 THEN 'site' ELSE 'user' END, lpad(n::text, 6, '0'), '{{}}', 1, 0, 0
+             FROM generate_series(1, {DOCUMENTS}) n;
+         INSERT INTO audit (company, at, actor, action, object)
+             SELECT CASE WHEN n <= {AUDITED} / 2 THEN {big} ELSE 1000 + n % 100 END, {start} + n, 'system', 'site.saved',
+             'site ' || n % 5 FROM generate_series(1, {AUDITED}) n ORDER BY n;
          INSERT INTO log_heads SELECT 1000 + n, 1, 1, 0, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;
          INSERT INTO log_stretches SELECT 1000 + n, 1, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;",
         whose(REJECTED / 2),

@@ -14,6 +14,8 @@ pub struct Api {
     pub(super) client: Client<HttpConnector, Full<Bytes>>,
     pub(super) base: String,
     pub(super) key: Option<String>,
+    /// The company that an operator's key names.
+    pub(super) company: Option<String>,
 }
 
 /// A whole answer.
@@ -28,7 +30,7 @@ impl Api {
     /// A client of the hub at `base`, such as `http://127.0.0.1:4000`.
     pub fn new(base: &str, key: Option<&str>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client, base: base.to_owned(), key: key.map(str::to_owned) }
+        Self { client, base: base.to_owned(), key: key.map(str::to_owned), company: None }
     }
 
     /// Sends a body with headers; `path` is everything after the host.
@@ -45,6 +47,9 @@ impl Api {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         if let Some(key) = &self.key {
             request = request.header("authorization", format!("Bearer {key}"));
+        }
+        if let Some(company) = &self.company {
+            request = request.header("tillstream-company", company);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

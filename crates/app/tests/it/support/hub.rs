@@ -44,7 +44,8 @@ pub struct Hub {
     /// How it is set up from its next start on.
     pub setup: Setup,
     folder: Option<TempDir>,
-    child: Child,
+    /// Its process.
+    pub child: Child,
     starts: u32,
 }
 
@@ -156,8 +157,13 @@ fn clean(program: &str, folder: &Path) -> Command {
 
 /// Asks a process to end in good order.
 pub fn terminate(pid: u32) {
-    let status = Command::new("kill").args(["-TERM", &pid.to_string()]).status().expect("kill runs");
-    assert!(status.success(), "process {pid} cannot be told to end");
+    signal(pid, "TERM");
+}
+
+/// Sends a process a signal.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().expect("kill runs");
+    assert!(status.success(), "process {pid} cannot be sent {name}");
 }
 
 fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {

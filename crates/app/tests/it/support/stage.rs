@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Answer, Api, Hub, Receiver, Setup};
+use super::{Answer, Api, Hub, Receiver, Setup, command, run};
 
 /// A running hub with a client that may do everything in the first company, and a receiver.
 pub struct Stage {
@@ -24,6 +24,20 @@ impl Stage {
         let hub = Hub::start(setup).await;
         let api = Api::new(&hub.url, Some(&hub.key()));
         Self { hub, api, receiver: Receiver::start().await }
+    }
+
+    /// A client with an operator's key.
+    pub fn operator(&self) -> Api {
+        let arguments = ["keys", "create", "--data", "data", "--name", "op", "--scope", "instance"];
+        let output = run(command(&self.hub, &arguments), "");
+        assert_eq!(output.code, 0, "{}", output.stderr);
+        self.api.with_key(output.stdout.trim())
+    }
+
+    /// A client with a new key made of this wish.
+    pub async fn holder(&self, wish: Value) -> Api {
+        let made = self.api.post("/v1/keys", &wish).await.expect(201);
+        self.api.with_key(made["key"].as_str().expect("the key, this once"))
     }
 
     /// Makes an integration that delivers to the receiver's path `/<id>` unless `settings` name another target;
@@ -105,6 +119,16 @@ impl Api {
         Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
+    /// The same key at a hub that is elsewhere by now.
+    pub fn at(&self, base: &str) -> Self {
+        Self { base: base.to_owned(), ..self.clone() }
+    }
+
+    /// The same hub, with the company that an operator names.
+    pub fn in_company(&self, company: &str) -> Self {
+        Self { company: Some(company.to_owned()), ..self.clone() }
+    }
+
     /// The same hub without a key.
     pub fn without_key(&self) -> Self {
         Self { key: None, ..self.clone() }
@@ -119,6 +143,17 @@ impl Api {
             return self.send(Method::POST, path, &[], Bytes::new()).await.expect("an answer");
         }
         self.try_post(path, body).await.expect("an answer")
+    }
+
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        self.put_if(path, body, &[]).await
+    }
+
+    /// With more headers, such as `If-Match`.
+    pub async fn put_if(&self, path: &str, body: &Value, headers: &[(&str, &str)]) -> Answer {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        self.send(Method::PUT, path, &all, body.to_string().into()).await.expect("an answer")
     }
 
     pub async fn patch(&self, path: &str, body: &Value) -> Answer {

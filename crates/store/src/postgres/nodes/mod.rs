@@ -19,7 +19,7 @@ use self::leases::columns;
 use super::session::{Session, Sessions, Target};
 use crate::Result;
 use crate::engine::{Cause, tried};
-use crate::nodes::{Lease, NodeEvent, Nodes, Whom};
+use crate::nodes::{Lease, Node, NodeEvent, Nodes, Whom};
 
 /// How long a lease lasts.
 const LEASE: Duration = Duration::from_secs(8);
@@ -104,6 +104,10 @@ impl Nodes for PgNodes {
     async fn complete(&self) -> Result<bool> {
         tried("look up who holds what", self.shared.complete().await)
     }
+
+    async fn all(&self) -> Result<Vec<Node>> {
+        tried("list the nodes", self.shared.all().await)
+    }
 }
 
 impl Shared {
@@ -172,6 +176,19 @@ impl Shared {
         say(&session, "ask").await?;
         drop(session);
         self.answers(&ids).await
+    }
+
+    async fn all(&self) -> Result<Vec<Node>, Cause> {
+        let sql = "SELECT n.name, n.until > clock_timestamp(),
+                       (count(b.bucket) FILTER (WHERE b.until > clock_timestamp()))::int4
+                   FROM nodes n LEFT JOIN buckets b ON b.node = n.name GROUP BY n.name, n.until ORDER BY n.name";
+        let rows = self.sessions.get().await?.rows(sql, &[]).await?;
+        let node = |r: &tokio_postgres::Row| {
+            let name: String = r.get(0);
+            let is_this = name == self.name;
+            Node { name, is_alive: r.get(1), buckets: u16::try_from(r.get::<_, i32>(2)).unwrap_or_default(), is_this }
+        };
+        Ok(rows.iter().map(node).collect())
     }
 
     async fn complete(&self) -> Result<bool, Cause> {

@@ -7,11 +7,11 @@ use tokio_postgres::types::Type;
 use super::json;
 use super::spell;
 use super::tx::Stop;
-use crate::Retention;
 use crate::engine::Cause;
 use crate::postgres::row;
 use crate::postgres::session::Session;
-use crate::state::{Company, CreateError};
+use crate::state::{Company, CreateError, Rules};
+use crate::{Retention, StoreError};
 
 pub(super) async fn create(
     session: &Session,
@@ -36,11 +36,23 @@ pub(super) async fn create(
     if no.0 >= CompanyNo::LIMIT {
         return Err(Stop::Broken("there is no room for more companies".into()));
     }
-    Ok(Company { no, external_id, name, retention, ingest_drop })
+    Ok(Company { no, external_id, name, retention, ingest_drop, rules: Rules::default() })
+}
+
+pub(super) async fn save(session: &Session, company: &Company) -> Result<bool, Stop<StoreError>> {
+    let sql = "UPDATE companies SET name = $2, retention = $3, ingest_drop = $4, rules = $5 WHERE no = $1";
+    let params = [
+        (&row::stored_company(company.no) as _, Type::INT4),
+        (&spell::text(&company.name) as _, Type::TEXT),
+        (&i32::try_from(company.retention.days())? as _, Type::INT4),
+        (&serde_json::to_string(&company.ingest_drop)? as _, Type::TEXT),
+        (&serde_json::to_string(&company.rules)? as _, Type::TEXT),
+    ];
+    Ok(session.execute(sql, &params).await? > 0)
 }
 
 pub(super) async fn all(session: &Session) -> Result<Vec<Company>, Cause> {
-    let sql = "SELECT no, external_id, name, retention, ingest_drop FROM companies ORDER BY no";
+    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules FROM companies ORDER BY no";
     session.rows(sql, &[]).await?.iter().map(company).collect()
 }
 
@@ -52,5 +64,6 @@ fn company(row: &Row) -> Result<Company, Cause> {
         name: row.get(2),
         retention: Retention::from_days(days.into()).ok_or("a stored retention is unknown")?,
         ingest_drop: json(row, 4)?,
+        rules: json(row, 5)?,
     })
 }

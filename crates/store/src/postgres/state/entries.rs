@@ -5,7 +5,7 @@ use tokio_postgres::types::Type;
 
 use super::spell;
 use crate::Page;
-use crate::engine::Cause;
+use crate::engine::{Cause, place};
 use crate::postgres::session::Session;
 use crate::state::LogEntry;
 
@@ -41,7 +41,7 @@ pub(super) async fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Page<LogEntry>, Cause> {
-    let below: i64 = after.map_or(Ok(i64::MAX), str::parse).map_err(|_| "not a place in this list")?;
+    let below = place::number(after)?;
     // Ordered as the index is, with the integration: by the id alone the server may walk back through everybody's
     // entries until it has found enough.
     let sql =

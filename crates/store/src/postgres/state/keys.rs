@@ -14,7 +14,7 @@ use crate::postgres::row;
 use crate::postgres::session::Session;
 use crate::state::Key;
 
-const COLUMNS: &str = "id, company, name, scopes, hash, created_at, expires_at, last_used_at";
+const COLUMNS: &str = "id, company, name, scopes, hash, created_at, expires_at, last_used_at, bound";
 
 pub(super) async fn create(session: &Session, key: &Key) -> Result<(), Stop<StoreError>> {
     let params = [
@@ -26,8 +26,9 @@ pub(super) async fn create(session: &Session, key: &Key) -> Result<(), Stop<Stor
         (&key.created_at.millis() as _, Type::INT8),
         (&key.expires_at.map(Time::millis) as _, Type::INT8),
         (&key.last_used_at.map(Time::millis) as _, Type::INT8),
+        (&serde_json::to_string(&key.bound)? as _, Type::TEXT),
     ];
-    session.execute("INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8)", &params).await?;
+    session.execute("INSERT INTO keys VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)", &params).await?;
     Ok(())
 }
 
@@ -81,5 +82,6 @@ fn key(row: &Row) -> Result<Key, Cause> {
         created_at: Time::from_millis(row.get(5)),
         expires_at: row.get::<_, Option<i64>>(6).map(Time::from_millis),
         last_used_at: row.get::<_, Option<i64>>(7).map(Time::from_millis),
+        bound: json(row, 8)?,
     })
 }

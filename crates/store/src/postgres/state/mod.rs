@@ -5,8 +5,10 @@
 //! lane's if both are needed. Outcomes share their buckets before any of that. So nobody waits in a circle.
 
 pub(super) mod attempts;
+mod audit;
 mod commits;
 mod companies;
+mod documents;
 mod entries;
 mod fence;
 mod integrations;
@@ -35,10 +37,10 @@ use super::days::Known;
 use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
-    Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState,
-    LogEntry, Parked, RejectedRow, SaveError,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError,
 };
-use crate::{Page, Result, Retention, Sealer, State};
+use crate::{Clock, Page, Result, Retention, Sealer, State};
 
 /// The state on a server.
 pub(super) struct PgState {
@@ -46,6 +48,7 @@ pub(super) struct PgState {
     sessions: Sessions,
     known: Arc<Known>,
     sealer: Sealer,
+    clock: Clock,
 }
 
 impl PgState {
@@ -53,7 +56,7 @@ impl PgState {
     pub(super) fn open(sessions: Sessions, options: &super::Options) -> Self {
         let known = Arc::new(Known::new());
         let commits = Commits::start(sessions.apart(1), known.clone(), options.clock.clone());
-        Self { commits, sessions, known, sealer: Sealer::new(&options.master_key) }
+        Self { commits, sessions, known, sealer: Sealer::new(&options.master_key), clock: options.clock.clone() }
     }
 
     async fn session(&self, what: &'static str) -> Result<Pooled> {
@@ -87,6 +90,12 @@ impl State for PgState {
     async fn companies(&self) -> Result<Vec<Company>> {
         let what = "list companies";
         tried(what, companies::all(&*self.session(what).await?).await)
+    }
+
+    async fn save_company(&self, company: Company) -> Result<bool> {
+        let tx = self.begin("save a company").await?;
+        let saved = companies::save(&tx, &company).await;
+        tx.end(saved).await
     }
 
     async fn create_key(&self, key: Key) -> Result<()> {
@@ -248,6 +257,59 @@ impl State for PgState {
     async fn log_entries(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<LogEntry>> {
         let what = "list an integration's log";
         tried(what, entries::list(&*self.session(what).await?, no, after, limit).await)
+    }
+
+    async fn document(&self, of: Option<CompanyNo>, kind: &'static str, id: &str) -> Result<Option<Document>> {
+        let what = "look up a document";
+        tried(what, documents::get(&*self.session(what).await?, of, kind, id, "").await)
+    }
+
+    async fn documents(
+        &self,
+        of: Option<CompanyNo>,
+        kind: &'static str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>> {
+        let what = "list documents";
+        tried(what, documents::list(&*self.session(what).await?, of, kind, after, limit).await)
+    }
+
+    async fn put_document(
+        &self,
+        of: Option<CompanyNo>,
+        kind: &'static str,
+        id: &str,
+        body: String,
+        expected: Expected,
+    ) -> Result<Document, SaveError> {
+        let now = (self.clock)();
+        let tx = self.begin("save a document").await?;
+        let saved = documents::put(&tx, of, kind, id, &body, expected, now).await;
+        tx.end(saved).await
+    }
+
+    async fn delete_document(&self, of: Option<CompanyNo>, kind: &'static str, id: &str) -> Result<Option<Document>> {
+        let tx = self.begin("delete a document").await?;
+        let deleted = documents::delete(&tx, of, kind, id).await;
+        tx.end(deleted).await
+    }
+
+    async fn record(&self, entry: AuditEntry) -> Result<()> {
+        let tx = self.begin("write to the audit").await?;
+        let recorded = audit::record(&tx, &entry).await;
+        tx.end(recorded).await
+    }
+
+    async fn audit(
+        &self,
+        of: Option<CompanyNo>,
+        filter: &AuditFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AuditEntry>> {
+        let what = "list the audit";
+        tried(what, audit::list(&*self.session(what).await?, of, filter, after, limit).await)
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

@@ -9,7 +9,7 @@ use super::tx::Tx;
 use crate::engine::Cause;
 use crate::postgres::days::{self, Known};
 use crate::postgres::session::{Session, Sessions};
-use crate::state::{LOG_ENTRY_DAYS, REJECTED_DAYS};
+use crate::state::{AUDIT_DAYS, LOG_ENTRY_DAYS, REJECTED_DAYS};
 use crate::{Result, StoreError};
 
 /// Rows that one transaction removes.
@@ -20,6 +20,7 @@ pub(super) async fn run(sessions: &Sessions, known: &Known, now: Time) -> Result
     while drop_day(sessions, known, now).await? {}
     while remove_old(sessions, "rejected", days_before(now, REJECTED_DAYS)).await? {}
     while remove_old(sessions, "entries", days_before(now, LOG_ENTRY_DAYS)).await? {}
+    while remove_old(sessions, "audit", days_before(now, AUDIT_DAYS)).await? {}
     while remove_leftovers(sessions).await? {}
     Ok(())
 }

@@ -5,9 +5,9 @@ use tillstream_model::CompanyNo;
 
 use super::json;
 use super::writer::{Stop, Work};
-use crate::Retention;
 use crate::sqlite::pool::Cause;
-use crate::state::{Company, CreateError};
+use crate::state::{Company, CreateError, Rules};
+use crate::{Retention, StoreError};
 
 pub(super) fn create(
     work: &mut Work<'_>,
@@ -24,12 +24,19 @@ pub(super) fn create(
     }
     let no = u32::try_from(work.conn.last_insert_rowid()).ok().filter(|no| *no < CompanyNo::LIMIT);
     let no = CompanyNo(no.ok_or("there is no room for more companies")?);
-    Ok(Company { no, external_id, name, retention, ingest_drop })
+    Ok(Company { no, external_id, name, retention, ingest_drop, rules: Rules::default() })
+}
+
+pub(super) fn save(work: &mut Work<'_>, company: &Company) -> Result<bool, Stop<StoreError>> {
+    let sql = "UPDATE companies SET name = ?, retention = ?, ingest_drop = ?, rules = ? WHERE no = ?";
+    let (drop, rules) = (serde_json::to_string(&company.ingest_drop)?, serde_json::to_string(&company.rules)?);
+    let row = params![company.name, company.retention.days(), drop, rules, company.no.0];
+    Ok(work.conn.prepare_cached(sql)?.execute(row)? > 0)
 }
 
 pub(super) fn all(conn: &Connection) -> Result<Vec<Company>, Cause> {
-    let mut stmt =
-        conn.prepare_cached("SELECT no, external_id, name, retention, ingest_drop FROM companies ORDER BY no")?;
+    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules FROM companies ORDER BY no";
+    let mut stmt = conn.prepare_cached(sql)?;
     Ok(stmt.query_map([], company)?.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -41,5 +48,6 @@ fn company(row: &Row) -> rusqlite::Result<Company> {
         name: row.get(2)?,
         retention: Retention::from_days(days).ok_or(rusqlite::Error::IntegralValueOutOfRange(3, days))?,
         ingest_drop: json(row, 4)?,
+        rules: json(row, 5)?,
     })
 }

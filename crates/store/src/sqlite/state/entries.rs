@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 use tillstream_model::{IntegrationNo, Time};
 
 use crate::Page;
+use crate::engine::place;
 use crate::sqlite::pool::Cause;
 use crate::state::LogEntry;
 
@@ -19,7 +20,7 @@ pub(super) fn list(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Page<LogEntry>, Cause> {
-    let below: i64 = after.map_or(Ok(i64::MAX), str::parse).map_err(|_| "not a place in this list")?;
+    let below = place::number(after)?;
     let mut stmt = conn.prepare_cached(
         "SELECT e.id, e.action, e.reason, e.actor, e.at FROM entries e JOIN integrations i ON i.no = e.integration
          WHERE e.integration = ? AND e.id < ? ORDER BY e.id DESC LIMIT ?",

@@ -9,10 +9,10 @@ use crate::StoreError;
 use crate::sqlite::pool::Cause;
 use crate::state::Key;
 
-const COLUMNS: &str = "id, company, name, scopes, hash, created_at, expires_at, last_used_at";
+const COLUMNS: &str = "id, company, name, scopes, hash, created_at, expires_at, last_used_at, bound";
 
 pub(super) fn create(work: &mut Work<'_>, key: &Key) -> Result<(), Stop<StoreError>> {
-    work.conn.prepare_cached("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+    work.conn.prepare_cached("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
         key.id,
         key.company.map(|c| c.0),
         key.name,
@@ -21,6 +21,7 @@ pub(super) fn create(work: &mut Work<'_>, key: &Key) -> Result<(), Stop<StoreErr
         key.created_at.millis(),
         key.expires_at.map(Time::millis),
         key.last_used_at.map(Time::millis),
+        serde_json::to_string(&key.bound)?,
     ])?;
     Ok(())
 }
@@ -59,5 +60,6 @@ fn key(row: &Row) -> rusqlite::Result<Key> {
         created_at: Time::from_millis(row.get(5)?),
         expires_at: row.get::<_, Option<i64>>(6)?.map(Time::from_millis),
         last_used_at: row.get::<_, Option<i64>>(7)?.map(Time::from_millis),
+        bound: json(row, 8)?,
     })
 }

@@ -1,7 +1,9 @@
 //! The state in one file, attempts in a file for each day.
 
 mod attempts;
+mod audit;
 mod companies;
+mod documents;
 mod entries;
 mod integrations;
 mod keys;
@@ -29,8 +31,8 @@ use super::Options;
 use super::conn::{Schema, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
-    Attempt, AttemptFilter, Company, CreateError, Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState,
-    LogEntry, Parked, RejectedRow, SaveError,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -42,7 +44,7 @@ const SCHEMA: Schema = Schema {
     page_bytes: 4_096,
     synced: true,
     cache_kib: 8 << 10,
-    migrations: &[include_str!("../schema/state_1.sql")],
+    migrations: &[include_str!("../schema/state_1.sql"), include_str!("../schema/state_2.sql")],
 };
 
 /// The embedded state.
@@ -129,6 +131,10 @@ impl State for SqliteState {
 
     async fn companies(&self) -> Result<Vec<Company>> {
         self.read("list companies", |r| companies::all(&r.conn)).await
+    }
+
+    async fn save_company(&self, company: Company) -> Result<bool> {
+        self.writer.call("save a company", move |w| companies::save(w, &company)).await
     }
 
     async fn create_key(&self, key: Key) -> Result<()> {
@@ -275,6 +281,54 @@ impl State for SqliteState {
     async fn log_entries(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<LogEntry>> {
         let after = after.map(str::to_owned);
         self.read("list an integration's log", move |r| entries::list(&r.conn, no, after.as_deref(), limit)).await
+    }
+
+    async fn document(&self, of: Option<CompanyNo>, kind: &'static str, id: &str) -> Result<Option<Document>> {
+        let id = id.to_owned();
+        self.read("look up a document", move |r| documents::get(&r.conn, of, kind, &id)).await
+    }
+
+    async fn documents(
+        &self,
+        of: Option<CompanyNo>,
+        kind: &'static str,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<Document>> {
+        let after = after.to_owned();
+        self.read("list documents", move |r| documents::list(&r.conn, of, kind, &after, limit)).await
+    }
+
+    async fn put_document(
+        &self,
+        of: Option<CompanyNo>,
+        kind: &'static str,
+        id: &str,
+        body: String,
+        expected: Expected,
+    ) -> Result<Document, SaveError> {
+        let id = id.to_owned();
+        self.writer.call("save a document", move |w| documents::put(w, of, kind, &id, body, expected)).await
+    }
+
+    async fn delete_document(&self, of: Option<CompanyNo>, kind: &'static str, id: &str) -> Result<Option<Document>> {
+        let id = id.to_owned();
+        self.writer.call("delete a document", move |w| documents::delete(w, of, kind, &id)).await
+    }
+
+    async fn record(&self, entry: AuditEntry) -> Result<()> {
+        self.writer.call("write to the audit", move |w| audit::record(w, &entry)).await
+    }
+
+    async fn audit(
+        &self,
+        of: Option<CompanyNo>,
+        filter: &AuditFilter,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<AuditEntry>> {
+        let (filter, after) = (filter.clone(), after.map(str::to_owned));
+        self.read("list the audit", move |r| audit::list(&r.conn, of, &filter, after.as_deref(), limit)).await
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

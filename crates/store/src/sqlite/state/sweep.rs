@@ -8,7 +8,7 @@ use tillstream_model::{IntegrationNo, Time};
 
 use super::writer::{Stop, Work};
 use crate::StoreError;
-use crate::state::{LOG_ENTRY_DAYS, REJECTED_DAYS};
+use crate::state::{AUDIT_DAYS, LOG_ENTRY_DAYS, REJECTED_DAYS};
 
 /// The writer's time that one slice may take; checked after every few rows.
 const SLICE: Duration = Duration::from_millis(4);
@@ -32,6 +32,7 @@ fn remove_some(work: &mut Work<'_>, now: Time) -> Result<bool, Stop<StoreError>>
     Ok(work.attempt_files.drop_due(now)?
         || remove_old(work.conn, "rejected", days_before(now, REJECTED_DAYS))?
         || remove_old(work.conn, "entries", days_before(now, LOG_ENTRY_DAYS))?
+        || remove_old(work.conn, "audit", days_before(now, AUDIT_DAYS))?
         || remove_leftovers(work)?)
 }
 
