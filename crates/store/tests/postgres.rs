@@ -112,6 +112,19 @@ async fn two_nodes_share_one_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_bell_rings_although_somebody_has_read_the_event_already() {
+    let engine = Postgres::new();
+    let (a, b) = (engine.open().await, engine.open().await);
+    let bell = b.log.bell();
+    for n in 1..=20 {
+        a.log.append(append(1)).await.unwrap();
+        assert_eq!(b.log.read(COMPANY, n - 1, ALL).await.unwrap().len(), 1);
+        let rung = tokio::time::timeout(std::time::Duration::from_secs(3), bell.wait()).await;
+        assert!(rung.is_ok_and(|rung| rung.contains(&COMPANY)), "nobody was told of event {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_hears_what_another_writes() {
     let engine = Postgres::new();
     let (a, b) = (engine.open().await, engine.open().await);

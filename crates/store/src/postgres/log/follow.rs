@@ -131,12 +131,13 @@ impl Follower {
         Ok(())
     }
 
+    /// Rings also when the events are in memory already: whoever read them there told nobody.
     async fn grown(&mut self, company: CompanyNo, head: Seq) -> Result<(), Cause> {
         self.heads.insert(company, head);
         if self.tail.summary(company).is_none_or(|known| known.head < head) {
             self.reader.catch_up(company, head).await?;
-            self.bell.ring(company);
         }
+        self.bell.ring(company);
         Ok(())
     }
 }
