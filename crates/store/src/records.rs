@@ -47,6 +47,21 @@ pub struct Integration {
 /// Who did something: `key <id>`, `command line <user>`, `system`.
 pub type Actor = String;
 
+/// Settings as they were saved once.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Version {
+    /// Counts the saves, from 1.
+    pub version: u32,
+    /// They count for positions after this one.
+    pub from: Seq,
+    /// The settings, secrets open.
+    pub settings: Settings,
+    /// When they were saved.
+    pub saved_at: Time,
+    /// Who saved them.
+    pub actor: Actor,
+}
+
 /// One entry of an integration's log (`contracts/event-stream.md`, "Integration").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {

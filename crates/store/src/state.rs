@@ -104,6 +104,9 @@ pub trait State: Send + Sync {
     /// The settings that were in force at a position, with their version.
     async fn settings_at(&self, no: IntegrationNo, seq: Seq) -> Result<Option<(u32, Settings)>>;
 
+    /// An integration's settings as they were saved, newest first.
+    async fn versions(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<Version>>;
+
     /// Starts or stops; the same status again only replaces the reason.
     async fn set_status(
         &self,

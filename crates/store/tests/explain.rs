@@ -44,6 +44,7 @@ const MOST: &[(&str, Rows)] = &[
     ("attempts_of", |found| found + 3 * DAYS),
     // Lists with pages. The integrations of a page each have their settings' row.
     ("integrations", |page| 2 * page),
+    ("versions", |page| page + 2),
     ("rejected", |page| page + 2),
     ("log_entries", |page| page + 2),
     ("documents", |page| page),

@@ -213,6 +213,7 @@ async fn told(stores: &Stores) -> Vec<String> {
             for seq in [0, 3, 4] {
                 tell("settings", &state.settings_at(no, seq).await.unwrap());
             }
+            tell("versions", &state.versions(no, None, 100).await.unwrap());
             tell("lane", &state.lane(no).await.unwrap());
             tell("figures", &state.lane_figures(no).await.unwrap());
             tell("rejected", &state.rejected(no, None, 100).await.unwrap());

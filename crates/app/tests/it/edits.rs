@@ -118,3 +118,30 @@ async fn every_site_may_have_its_own_authorization() {
         assert_eq!(delivery.header("authorization"), expected);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_save_is_a_version_that_can_be_looked_at() {
+    let stage = Stage::new().await;
+    let secret = json!({"target": {"authorization": "Bearer very-s3cret"}});
+    stage.integration("it", secret).await;
+    stage.emit(order("o", 1)).await;
+    stage.receiver.wait_for("/it", 1, SOON).await;
+    stage.edit("it", json!({"name": "Renamed"})).await;
+    stage.edit("it", json!({"delivery": {"max_in_flight": 7}})).await;
+    let versions = stage.api.all("/v1/integrations/it/versions").await;
+    let told: Vec<_> =
+        versions.iter().map(|v| (v["version"].as_u64().unwrap(), v["from_seq"].as_u64().unwrap())).collect();
+    assert_eq!(told, [(3, 1), (2, 1), (1, 0)]);
+    let names: Vec<_> = versions.iter().map(|v| v["settings"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Renamed", "Renamed", "it"]);
+    assert_eq!(versions[0]["settings"]["delivery"]["max_in_flight"], 7);
+    assert!(versions[0]["actor"].as_str().unwrap().starts_with("key key_"));
+    assert!(!json!(versions).to_string().contains("very-s3cret"), "secrets are masked");
+    let page = stage.api.get("/v1/integrations/it/versions?limit=1").await.expect(200);
+    assert_eq!((page["items"].as_array().unwrap().len(), page["next"].is_string()), (1, true));
+    let audit = stage.api.all("/v1/audit?object=integration%20it").await;
+    let actions: Vec<_> = audit.iter().map(|e| e["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["integration.edited", "integration.edited", "integration.created"]);
+    assert!(!json!(audit).to_string().contains("very-s3cret"), "secrets are masked in the audit too");
+    assert_eq!(audit[1]["after"]["name"], "Renamed");
+}

@@ -14,7 +14,7 @@ use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong, WrongQu
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Params, Place};
 use super::integration_view::{IntegrationView, Show, answer, view};
-use super::paging::{Listing, Paging};
+use super::paging::{Listing, Paging, ids_after};
 use super::{integration_doc, schema};
 use crate::Hub;
 use crate::access::Scope;
@@ -188,11 +188,8 @@ pub async fn delete_integration(
 
 /// Those of these integrations that there are, by id, after one.
 pub async fn of_bound(hub: &Hub, company: &Company, bound: &[String], after: Option<&str>) -> Result<Vec<Integration>> {
-    let mut ids: Vec<&String> = bound.iter().filter(|id| after.is_none_or(|after| id.as_str() > after)).collect();
-    ids.sort();
-    ids.dedup();
     let mut found = Vec::new();
-    for id in ids {
+    for id in ids_after(bound, after) {
         found.extend(hub.state().integration(company.no, id).await?);
     }
     Ok(found)

@@ -29,6 +29,7 @@ pub mod schema;
 mod signing;
 mod sites;
 mod stats;
+mod versions;
 
 use std::any::Any;
 
@@ -100,6 +101,7 @@ fn managing() -> OpenApiRouter<Hub> {
             integrations::replace_integration,
             integrations::delete_integration
         ))
+        .routes(routes!(versions::list_versions))
         .routes(routes!(integration_state::start_integration))
         .routes(routes!(integration_state::stop_integration))
         .routes(routes!(signing::rotate_signing))

@@ -55,6 +55,14 @@ pub struct Paging {
     pub limit: Limit,
 }
 
+/// These ids in the order of a list by id, without those up to `after`.
+pub fn ids_after<'a>(ids: &'a [String], after: Option<&str>) -> Vec<&'a str> {
+    let mut ids: Vec<&str> = ids.iter().map(String::as_str).filter(|id| after.is_none_or(|a| *id > a)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Listing<T> {
@@ -101,6 +109,14 @@ impl Cursor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_go_on_in_order_after_one_of_them() {
+        let ids = ["b", "a", "c", "b"].map(str::to_owned);
+        assert_eq!(ids_after(&ids, None), ["a", "b", "c"]);
+        assert_eq!(ids_after(&ids, Some("a")), ["b", "c"]);
+        assert!(ids_after(&ids, Some("c")).is_empty());
+    }
 
     #[test]
     fn a_limit_is_between_1_and_500() {

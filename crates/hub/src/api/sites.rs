@@ -15,7 +15,7 @@ use super::audit::{self, Change};
 use super::docs::{Denied, Guarded, Missing, Stale, Wrong, WrongQuery};
 use super::etag::IfMatch;
 use super::extract::{Caller, Doc, Params, Place};
-use super::paging::{Listing, Paging};
+use super::paging::{Listing, Paging, ids_after};
 use crate::Hub;
 use crate::access::Scope;
 use crate::documents::{self, Saved};
@@ -205,11 +205,8 @@ pub async fn delete_site(
 }
 
 async fn of_bound(hub: &Hub, company: &Company, bound: &[String], after: &str) -> Result<Vec<Saved<Site>>> {
-    let mut ids: Vec<&String> = bound.iter().filter(|id| id.as_str() > after).collect();
-    ids.sort();
-    ids.dedup();
     let mut found = Vec::new();
-    for id in ids {
+    for id in ids_after(bound, Some(after)) {
         found.extend(documents::get::<Site>(hub.state(), Some(company.no), id).await?);
     }
     Ok(found)

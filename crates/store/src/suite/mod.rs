@@ -72,6 +72,7 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_documents::the_audit_is_paged_newest_first_and_goes_after_its_time(&make()).await;
     state_integrations::an_integration_reads_back_and_its_id_is_unique_per_company(&make()).await;
     state_integrations::settings_are_versions_that_take_effect_at_a_position(&make()).await;
+    state_integrations::versions_are_listed_newest_first(&make()).await;
     state_integrations::of_two_saves_of_one_version_one_is_refused(&make()).await;
     state_integrations::starting_and_stopping_is_logged_with_its_reason(&make()).await;
     state_integrations::integrations_are_listed_by_id_in_pages(&make()).await;

@@ -46,6 +46,27 @@ pub(super) async fn an_integration_reads_back_and_its_id_is_unique_per_company(e
     assert_eq!(actions(&*stores.state, &made).await, ["created"]);
 }
 
+pub(super) async fn versions_are_listed_newest_first(engine: &impl Engine) {
+    let stores = engine.open().await;
+    let state = &*stores.state;
+    let made = state.create_integration(A, settings("erp", "one"), 7, entry("created", START)).await.expect("create");
+    for (at, secret) in [(10, "two"), (20, "three")] {
+        let entry = entry("edited", START + Duration::from_secs(at));
+        state.save_settings(A, settings("erp", secret), None, at, entry).await.expect("save");
+    }
+    let first = state.versions(made.no, None, 2).await.expect("versions");
+    let told: Vec<_> = first.items.iter().map(|v| (v.version, v.from, v.actor.as_str())).collect();
+    assert_eq!(told, [(3, 20, "key k1"), (2, 10, "key k1")]);
+    assert_eq!(
+        (&first.items[1].settings, first.items[1].saved_at),
+        (&settings("erp", "two"), START + Duration::from_secs(10))
+    );
+    let rest = state.versions(made.no, first.next.as_deref(), 2).await.expect("versions");
+    assert_eq!((rest.items.len(), &rest.items[0].settings, rest.next), (1, &settings("erp", "one"), None));
+    state.delete_integration(A, "erp").await.expect("delete");
+    assert!(state.versions(made.no, None, 2).await.expect("versions").items.is_empty());
+}
+
 pub(super) async fn settings_are_versions_that_take_effect_at_a_position(engine: &impl Engine) {
     let mut stores = engine.open().await;
     let made = make(&*stores.state, "erp").await;

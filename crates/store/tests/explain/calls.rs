@@ -55,6 +55,9 @@ async fn integrations(meter: &mut Meter, filled: &Filled, stores: &Stores) {
             assert!(found.is_none_or(|found| found.len() as u64 == if after == Some("z") { 0 } else { page }));
         }
         meter.run("integrations", 1, state.integrations(filled.small, None, page as usize)).await;
+        for after in [None, Some("150")] {
+            meter.run("versions", page, state.versions(filled.first, after, page as usize)).await;
+        }
     }
 }
 

@@ -10,12 +10,12 @@ use tokio_postgres::types::Type;
 
 use super::tx::Stop;
 use super::{entries, lanes, spell};
-use crate::engine::Cause;
+use crate::engine::{Cause, place};
 use crate::postgres::row;
 use crate::postgres::session::Session;
 use crate::seal::Owner;
-use crate::state::{CreateError, Integration, LaneHead, LogEntry, SaveError};
-use crate::{Sealer, StoreError};
+use crate::state::{CreateError, Integration, LaneHead, LogEntry, SaveError, Version};
+use crate::{Page, Sealer, StoreError};
 
 const COLUMNS: &str = "i.no, i.company, i.running, i.status_reason, i.version, i.created_at, i.updated_at, v.settings";
 const TABLES: &str = "integrations i JOIN versions v ON v.integration = i.no AND v.version = i.version";
@@ -154,6 +154,36 @@ pub(super) async fn settings_at(
     let Some(found) = session.row(sql, &params).await? else { return Ok(None) };
     let owner = Owner { company: row::company(found.get(0)), integration: no };
     Ok(Some((spell::count(found.get(1)), sealer.from_stored(owner, found.get(2))?)))
+}
+
+pub(super) async fn versions(
+    session: &Session,
+    sealer: &Sealer,
+    no: IntegrationNo,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page<Version>, Cause> {
+    let below = i32::try_from(place::number(after)?).unwrap_or(i32::MAX);
+    let sql = "SELECT i.company, v.version, v.from_seq, v.settings, v.saved_at, v.actor
+               FROM integrations i JOIN versions v ON v.integration = i.no
+               WHERE i.no = $1 AND v.version < $2 ORDER BY v.version DESC LIMIT $3";
+    let params = [
+        (&spell::stored_no(no) as _, Type::INT8),
+        (&below as _, Type::INT4),
+        (&spell::one_more(limit) as _, Type::INT8),
+    ];
+    let mut found = Vec::new();
+    for r in session.rows(sql, &params).await? {
+        let owner = Owner { company: row::company(r.get(0)), integration: no };
+        found.push(Version {
+            version: spell::count(r.get(1)),
+            from: row::seq(r.get(2)),
+            settings: sealer.from_stored(owner, r.get(3))?,
+            saved_at: Time::from_millis(r.get(4)),
+            actor: r.get(5),
+        });
+    }
+    Ok(Page::of(found, limit, |v| v.version.to_string()))
 }
 
 pub(super) async fn set_status(

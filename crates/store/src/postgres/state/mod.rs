@@ -38,7 +38,7 @@ use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
 };
 use crate::{Clock, Page, Result, Retention, Sealer, State};
 
@@ -170,6 +170,12 @@ impl State for PgState {
     async fn settings_at(&self, no: IntegrationNo, seq: Seq) -> Result<Option<(u32, Settings)>> {
         let what = "look up settings";
         tried(what, integrations::settings_at(&*self.session(what).await?, &self.sealer, no, seq).await)
+    }
+
+    async fn versions(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<Version>> {
+        let what = "list versions";
+        let session = self.session(what).await?;
+        tried(what, integrations::versions(&session, &self.sealer, no, after, limit).await)
     }
 
     async fn set_status(

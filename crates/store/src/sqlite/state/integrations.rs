@@ -8,10 +8,11 @@ use tillstream_model::{CompanyNo, IntegrationNo, Seq, Time};
 
 use super::entries;
 use super::writer::{Stop, Work};
+use crate::engine::place;
 use crate::seal::Owner;
 use crate::sqlite::pool::Cause;
-use crate::state::{CreateError, Integration, LaneHead, LogEntry, SaveError};
-use crate::{Sealer, StoreError};
+use crate::state::{CreateError, Integration, LaneHead, LogEntry, SaveError, Version};
+use crate::{Page, Sealer, StoreError};
 
 const COLUMNS: &str = "i.no, i.company, i.running, i.status_reason, i.version, i.created_at, i.updated_at, v.settings";
 const TABLES: &str = "integrations i JOIN versions v ON v.integration = i.no AND v.version = i.version";
@@ -130,6 +131,31 @@ pub(super) fn settings_at(
         .query_row(params![no.0, seq], |r| Ok((CompanyNo(r.get(0)?), r.get(1)?, r.get::<_, String>(2)?)));
     let Some((company, version, stored)) = row.optional()? else { return Ok(None) };
     Ok(Some((version, sealer.from_stored(Owner { company, integration: no }, &stored)?)))
+}
+
+pub(super) fn versions(
+    conn: &Connection,
+    sealer: &Sealer,
+    no: IntegrationNo,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Page<Version>, Cause> {
+    let sql = "SELECT i.company, v.version, v.from_seq, v.settings, v.saved_at, v.actor
+               FROM integrations i JOIN versions v ON v.integration = i.no
+               WHERE i.no = ? AND v.version < ? ORDER BY v.version DESC LIMIT ?";
+    let (mut stmt, mut found) = (conn.prepare_cached(sql)?, Vec::new());
+    let mut rows = stmt.query(params![no.0, place::number(after)?, limit + 1])?;
+    while let Some(row) = rows.next()? {
+        let owner = Owner { company: CompanyNo(row.get(0)?), integration: no };
+        found.push(Version {
+            version: row.get(1)?,
+            from: row.get(2)?,
+            settings: sealer.from_stored(owner, row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?)?,
+            saved_at: Time::from_millis(row.get(4)?),
+            actor: row.get(5)?,
+        });
+    }
+    Ok(Page::of(found, limit, |v| v.version.to_string()))
 }
 
 pub(super) fn set_status(

@@ -32,7 +32,7 @@ use super::conn::{Schema, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -199,6 +199,12 @@ impl State for SqliteState {
 
     async fn settings_at(&self, no: IntegrationNo, seq: Seq) -> Result<Option<(u32, Settings)>> {
         self.read("look up settings", move |r| integrations::settings_at(&r.conn, &r.sealer, no, seq)).await
+    }
+
+    async fn versions(&self, no: IntegrationNo, after: Option<&str>, limit: usize) -> Result<Page<Version>> {
+        let after = after.map(str::to_owned);
+        let list = move |r: &mut Reader| integrations::versions(&r.conn, &r.sealer, no, after.as_deref(), limit);
+        self.read("list versions", list).await
     }
 
     async fn set_status(
