@@ -16,7 +16,7 @@ run:
 ## Everything that must hold on every change; the black-box tests once on each engine.
 test: clients
 	RUST_TEST_THREADS=6 tests/postgres/with $(CARGO) test --locked --workspace
-	RUST_TEST_THREADS=6 TILLSTREAM_TEST_ENGINE=postgres tests/postgres/with $(CARGO) test --locked -p tillstream --test it
+	RUST_TEST_THREADS=6 TILLSTREAM_TEST_ENGINE=postgres tests/postgres/with $(CARGO) test --locked --workspace --test it
 
 ## What a reviewer would ask for first: formatting, lints, and that the tests build.
 check:
