@@ -53,6 +53,8 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Keys(args) => commands::keys::run(args).await.map(done),
         Command::Integrations(args) => commands::integrations::run(args).await.map(done),
+        Command::Replay(args) => commands::replay::run(args).await.map(done),
+        Command::Jobs(args) => commands::jobs::run(args).await.map(done),
         Command::Emit(args) => commands::emit::run(args).await,
         Command::Listen(args) => commands::listen::run(args).await.map(done),
         Command::Migrate(args) => commands::migrate::run(args).await.map(done),

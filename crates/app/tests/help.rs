@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 28] = [
     &[],
     &["serve"],
     &["demo"],
@@ -21,6 +21,12 @@ const COMMANDS: [&[&str]; 22] = [
     &["integrations", "logs"],
     &["integrations", "attempts"],
     &["integrations", "rejected"],
+    &["replay"],
+    &["jobs"],
+    &["jobs", "list"],
+    &["jobs", "show"],
+    &["jobs", "wait"],
+    &["jobs", "cancel"],
     &["emit"],
     &["listen"],
     &["migrate"],

@@ -8,6 +8,7 @@ pub mod api;
 pub mod deliver;
 pub mod documents;
 pub mod ingest;
+pub mod jobs;
 pub mod observe;
 pub mod problem;
 pub mod sites;
@@ -52,6 +53,7 @@ struct Inner {
     ingest: Ingest,
     sites: Arc<Sites>,
     deliver: Deliver,
+    jobs: jobs::Runner,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -72,6 +74,7 @@ impl Hub {
             ingest: Ingest::new(stores.log.clone(), sites.clone(), clock.clone(), metrics.meters.clone()),
             sites,
             deliver,
+            jobs: jobs::Runner::default(),
             stores,
             outbound,
             clock,
@@ -81,6 +84,7 @@ impl Hub {
             ending: CancellationToken::new(),
         }));
         hub.0.tasks.spawn(upkeep::run(hub.clone(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(jobs::run(hub.clone(), hub.0.ending.clone()));
         Ok(hub)
     }
 
@@ -137,6 +141,16 @@ impl Hub {
     /// The lanes.
     pub fn deliver(&self) -> &Deliver {
         &self.0.deliver
+    }
+
+    /// Long work that was asked for.
+    pub(crate) fn jobs(&self) -> &jobs::Runner {
+        &self.0.jobs
+    }
+
+    /// Runs something that the hub waits for when it ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
     }
 
     /// The HTTP API.

@@ -40,6 +40,7 @@ pub enum Kind {
     NotFound,
     MethodNotAllowed,
     Taken,
+    UnderWay,
     IdempotencyConflict,
     Changed,
     TooLarge,
@@ -59,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::InvalidBody,
         Kind::InvalidQuery,
         Kind::CompanyRequired,
@@ -69,6 +70,7 @@ impl Kind {
         Kind::NotFound,
         Kind::MethodNotAllowed,
         Kind::Taken,
+        Kind::UnderWay,
         Kind::IdempotencyConflict,
         Kind::Changed,
         Kind::TooLarge,
@@ -98,6 +100,7 @@ impl Kind {
             Kind::NotFound => ("not-found", 404, "There is no such thing"),
             Kind::MethodNotAllowed => ("method-not-allowed", 405, "This method is not served here"),
             Kind::Taken => ("taken", 409, "The id is taken"),
+            Kind::UnderWay => ("under-way", 409, "Something like it is under way"),
             Kind::IdempotencyConflict => ("idempotency-conflict", 409, "Another event has this idempotency id"),
             Kind::Changed => ("changed", 412, "It was changed in between"),
             Kind::TooLarge => ("too-large", 413, "The request body is too large"),

@@ -14,6 +14,7 @@ pub mod json;
 pub mod lane;
 pub mod path;
 pub mod ranges;
+pub mod replay;
 pub mod schedule;
 pub mod selection;
 pub mod time;

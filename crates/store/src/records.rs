@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, Event, IntegrationNo, Ranges, Seq, Time};
+use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Ranges, Seq, Time};
 
 pub use audit::*;
 pub use companies::*;
@@ -96,6 +96,22 @@ pub struct Parked {
     pub event: Option<Arc<Event>>,
 }
 
+impl Parked {
+    /// An event that is to be sent at `now`, kept with the row.
+    pub fn due(event: Arc<Event>, now: Time) -> Self {
+        Self {
+            seq: event.seq,
+            key: event.content.key(),
+            accepted_at: event.accepted_at,
+            attempts: 0,
+            next_at: now,
+            last_status: None,
+            last_error: None,
+            event: Some(event),
+        }
+    }
+}
+
 /// An event that was given up.
 #[derive(Clone, Debug)]
 pub struct Rejected {
@@ -161,6 +177,17 @@ pub struct LaneState {
     pub settled: Ranges,
     /// What waits.
     pub parked: Vec<Parked>,
+    /// The replay that is under way.
+    pub replay: Option<Replay>,
+}
+
+/// A replay of an integration that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replay {
+    /// Its id.
+    pub id: String,
+    /// What it sends and how far it has come, as JSON.
+    pub body: String,
 }
 
 /// Counts of a lane since its integration was made.
@@ -199,6 +226,10 @@ pub struct LaneCommit {
     pub log: Vec<LogEntry>,
     /// Stop the integration, for this reason, in the same commit.
     pub stop: Option<String>,
+    /// Events that are not rejected any more, before others are.
+    pub unreject: Vec<EventId>,
+    /// How far the replay has come; nothing when it is another one by now.
+    pub replay: Option<Replay>,
 }
 
 /// A lane's saved figures, for lists.
@@ -219,7 +250,7 @@ pub struct LaneHead {
     pub integration: Integration,
     /// Its saved cursor.
     pub cursor: Seq,
-    /// Whether anything is parked, or settled ahead of the cursor.
+    /// Whether anything is parked, settled ahead of the cursor or being replayed.
     pub unfinished: bool,
 }
 

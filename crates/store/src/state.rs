@@ -1,8 +1,11 @@
 //! The state: everything durable that is not an event.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
 
 pub use crate::records::*;
 use crate::{Page, Result, Retention, StoreError};
@@ -157,6 +160,27 @@ pub trait State: Send + Sync {
     /// Turns a rejected event into a parked one that is due at `now`, with its payload; whether this call did it, so
     /// that two at once send once.
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool>;
+
+    /// Parks an event that is due at `now`, so that it is sent again; whether it was not waiting already.
+    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool>;
+
+    /// Which of these positions, all accepted at or after `since`, were delivered by an attempt that is still listed.
+    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>>;
+
+    /// Which of these positions wait for an attempt.
+    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>>;
+
+    /// Which of these events are listed as rejected.
+    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>>;
+
+    /// Starts a replay; whether none was under way and there is such an integration.
+    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool>;
+
+    /// The replay that is under way.
+    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>>;
+
+    /// Ends a replay; whether it was under way.
+    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool>;
 
     /// Removes a rejected event; whether there was one.
     async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool>;

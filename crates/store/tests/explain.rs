@@ -77,6 +77,11 @@ const MOST: &[(&str, Rows)] = &[
     ("settings_at", |later_versions| later_versions + 2),
     ("parked_of", |_| 2),
     ("rejected_of", |_| 2),
+    ("replay", |_| 1),
+    // Many at once: each by itself, on each day.
+    ("delivered_among", |seqs| (DAYS + 1) * seqs + DAYS),
+    ("parked_among", |seqs| 2 * seqs),
+    ("rejected_among", |ids| 2 * ids),
     // What calls that change something look at first; here they find nothing to be changed.
     ("append", |events| events + 4),
     ("commit", |_| BUCKETS as u64 + 1),
@@ -129,6 +134,7 @@ const SMALL: &[&str] = &[
     "nodes (name)",
     "questions (id)",
     "questions (node, id) WHERE (answer IS NULL)",
+    "replays (integration)",
 ];
 
 /// As `engine/place.rs` has it.

@@ -50,7 +50,7 @@ async fn a_missing_scope_is_refused_by_its_name() {
         ("integrations:write", nobody.post("/v1/integrations/it/stop", &nothing).await),
         ("integrations:write", nobody.delete("/v1/integrations/it").await),
         ("deliveries:read", nobody.get("/v1/integrations/it/attempts").await),
-        ("deliveries:write", nobody.post("/v1/integrations/it/rejected/retry", &json!({"all": true})).await),
+        ("deliveries:write", nobody.post("/v1/integrations/it/rejected/retry-all", &json!({"filter": {}})).await),
         ("keys:write", nobody.post("/v1/keys", &json!({"name": "k", "scopes": ["sites:read"]})).await),
     ] {
         let problem = assert_problem(&answer, 403);

@@ -76,7 +76,7 @@ async fn a_key_of_an_integration_reaches_that_integration_and_no_other() {
         assert_eq!(partner.get(&of_event("rejected")).await.status, status);
     }
     for answer in [
-        partner.post("/v1/integrations/theirs/rejected/retry", &json!({"all": true})).await,
+        partner.post("/v1/integrations/theirs/rejected/retry-all", &json!({"filter": {}})).await,
         partner.delete(&format!("/v1/integrations/theirs/rejected/{event}")).await,
         partner.post("/v1/integrations/theirs/brake/release", &Value::Null).await,
     ] {

@@ -20,6 +20,8 @@ mod look;
 mod openapi;
 mod order;
 mod rejected;
+mod rejected_bulk;
+mod replay;
 mod retries;
 mod secrets;
 mod selection;

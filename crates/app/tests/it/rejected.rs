@@ -95,7 +95,7 @@ async fn two_retries_at_once_deliver_once() {
 async fn all_rejected_are_sent_again_with_one_call() {
     let (stage, ids) = with_rejected(5).await;
     stage.receiver.behave("/it", |_| Reply::Status(200));
-    stage.api.post("/v1/integrations/it/rejected/retry", &json!({"all": true})).await.expect(202);
+    stage.api.post("/v1/integrations/it/rejected/retry-all", &json!({"filter": {}})).await.expect(202);
     let deliveries = stage.receiver.wait_for("/it", 10, SOON).await;
     let mut again: Vec<&str> = deliveries[5..].iter().map(|d| d.id()).collect();
     again.sort_unstable();

@@ -15,7 +15,7 @@ use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Params, Place};
 use super::integration_view::{IntegrationView, Show, answer, view};
 use super::paging::{Listing, Paging, ids_after};
-use super::{integration_doc, schema};
+use super::{integration_doc, jobs, schema};
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Kind, Problem, ProblemBody, Result};
@@ -181,6 +181,7 @@ pub async fn delete_integration(
         return Err(unknown(&id));
     }
     hub.deliver().changed(company.no, integration.no, &id).await?;
+    jobs::end_of(&hub, company.no, integration.no).await?;
     let change = Change::of("integration.deleted", object(&id)).before(&*integration.settings);
     audit::note(&hub, &caller, Some(company.no), change).await?;
     Ok(StatusCode::NO_CONTENT)

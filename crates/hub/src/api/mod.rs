@@ -18,6 +18,7 @@ mod integration_doc;
 mod integration_state;
 mod integration_view;
 mod integrations;
+mod jobs;
 mod keys;
 mod lane_view;
 mod logs;
@@ -25,6 +26,8 @@ mod nodes;
 mod paging;
 mod receive;
 mod rejected;
+mod rejected_bulk;
+mod replay;
 pub mod schema;
 mod signing;
 mod sites;
@@ -87,6 +90,14 @@ fn reading() -> OpenApiRouter<Hub> {
         .routes(routes!(rejected::read_rejected, rejected::delete_rejected))
         .routes(routes!(rejected::retry_rejected))
         .routes(routes!(rejected::retry_many_rejected))
+        .routes(routes!(rejected_bulk::retry_all_rejected))
+        .routes(routes!(rejected_bulk::delete_all_rejected))
+        .routes(routes!(rejected_bulk::export_rejected))
+        .routes(routes!(replay::replay_integration))
+        .routes(routes!(replay::send_again))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::read_job))
+        .routes(routes!(jobs::cancel_job))
         .routes(routes!(brake::release_brake))
         .routes(routes!(stats::integration_stats))
         .routes(routes!(logs::integration_logs))

@@ -69,18 +69,14 @@ pub struct RejectedEvent {
     pub request: Option<RequestView>,
 }
 
-/// Which rejected events to try again: these, or all.
+/// Which rejected events to try again.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"ids": ["evt_01JD7ZQ4X8E9W3R5T6Y7P0A1BC"]}))]
 pub struct RetryWish {
     /// Event ids; at most 500.
-    #[serde(default)]
-    #[schema(value_type = Vec<String>, max_items = 500)]
+    #[schema(value_type = Vec<String>, min_items = 1, max_items = 500)]
     pub ids: Vec<EventId>,
-    /// All, 500 at a time: repeat while the answer says there are more.
-    #[serde(default)]
-    pub all: bool,
 }
 
 /// What became of a wish to try rejected events again.
@@ -91,8 +87,6 @@ pub struct Retried {
     /// Named ones that are not listed as rejected, or that somebody else is trying again.
     #[schema(value_type = Vec<String>)]
     pub unknown: Vec<EventId>,
-    /// Whether more are listed as rejected; only said when all were wished for.
-    pub more: bool,
 }
 
 /// List rejected events
@@ -161,7 +155,7 @@ pub async fn retry_rejected(
 
 /// Try rejected events again
 ///
-/// At most 500 with one call.
+/// At most 500 with one call; by filter see `…/rejected/retry-all`.
 #[utoipa::path(
     post, path = "/v1/integrations/{id}/rejected/retry", tag = "deliveries",
     request_body = RetryWish,
@@ -177,8 +171,7 @@ pub async fn retry_many_rejected(
     let company = caller.company(Scope::DeliveriesWrite)?;
     check_wish(&wish)?;
     let integration = find(&hub, &caller, company, &id).await?;
-    let done =
-        if wish.all { retry_all(&hub, &integration).await? } else { retry_these(&hub, &integration, wish.ids).await? };
+    let done = retry_these(&hub, &integration, wish.ids).await?;
     hub.deliver().changed(company.no, integration.no, &id).await?;
     let change = Change::of("rejected.retried", object(&id)).after(&done);
     audit::note(&hub, &caller, Some(company.no), change).await?;
@@ -248,14 +241,10 @@ fn not_rejected(event_id: &str) -> Problem {
 }
 
 fn check_wish(wish: &RetryWish) -> Result<()> {
-    let wrong = if wish.all != wish.ids.is_empty() {
-        "name either ids or all: true"
-    } else if wish.ids.len() > MAX_RETRIES {
-        "at most 500"
-    } else {
-        return Ok(());
-    };
-    Err(Problem::invalid([WrongValue::new("ids", wrong)]))
+    match wish.ids.len() {
+        1..=MAX_RETRIES => Ok(()),
+        _ => Err(Problem::invalid([WrongValue::new("ids", format!("1 to {MAX_RETRIES}"))])),
+    }
 }
 
 async fn retry_these(hub: &Hub, integration: &Integration, ids: Vec<EventId>) -> Result<Retried> {
@@ -271,24 +260,14 @@ async fn retry_these(hub: &Hub, integration: &Integration, ids: Vec<EventId>) ->
     Ok(done)
 }
 
-async fn retry_all(hub: &Hub, integration: &Integration) -> Result<Retried> {
-    let page = hub.state().rejected(integration.no, None, MAX_RETRIES).await?;
-    let mut done = Retried { more: page.next.is_some(), ..Retried::default() };
-    for row in page.items {
-        done.retried += usize::from(hub.state().retry_rejected(integration.no, row.id, hub.now()).await?);
-    }
-    Ok(done)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_names_ids_or_all_and_at_most_500() {
+    fn a_wish_names_at_least_one_id_and_at_most_500() {
         let id = EventId::from_bytes([0; 16]);
-        let wish = |n: usize, all| check_wish(&RetryWish { ids: vec![id; n], all }).is_ok();
-        assert!(wish(1, false) && wish(MAX_RETRIES, false) && wish(0, true));
-        assert!(!wish(0, false) && !wish(1, true) && !wish(MAX_RETRIES + 1, false));
+        let wish = |n: usize| check_wish(&RetryWish { ids: vec![id; n] }).is_ok();
+        assert!(wish(1) && wish(MAX_RETRIES) && !wish(0) && !wish(MAX_RETRIES + 1));
     }
 }

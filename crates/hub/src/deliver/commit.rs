@@ -8,6 +8,7 @@ use tillstream_model::{CompanyNo, Event, IntegrationNo, Time};
 use tillstream_store::Stores;
 use tillstream_store::state::{Attempt, LaneCommit, LogEntry, Parked, Rejected, Totals};
 
+use super::replay::{ReplayCommit, finish};
 use crate::observe::Meters;
 
 /// Who does what the hub does by itself.
@@ -26,7 +27,7 @@ pub(super) struct Place {
 pub(super) async fn commit(
     stores: Stores,
     place: Place,
-    outcomes: Outcomes<Arc<Event>>,
+    (outcomes, replay): (Outcomes<Arc<Event>>, Option<ReplayCommit>),
     attempts: Vec<Attempt>,
     now: Time,
     meters: Meters,
@@ -42,6 +43,13 @@ pub(super) async fn commit(
     }
     let expired = reject.iter().filter(|r| r.reason == Reason::Expired.as_str()).count() as u64;
     let add = Totals { delivered: outcomes.delivered, rejected: reject.len() as u64 - expired, expired, failures };
+    let ReplayCommit { place: replay, unreject, given_up, done } = replay.unwrap_or_default();
+    // Whoever is listed as rejected by a replay was not lost: only the live flow's count.
+    for given_up in given_up {
+        if let Some(event) = given_up.payload.clone() {
+            reject.push(rejected(given_up, event, now));
+        }
+    }
     let mut log: Vec<LogEntry> = outcomes.notices.into_iter().map(|n| entry(n, now)).collect();
     log.extend(outcomes.stop.clone().map(|reason| log_entry("stopped", reason, now)));
     let commit = LaneCommit {
@@ -55,8 +63,13 @@ pub(super) async fn commit(
         add,
         log,
         stop: outcomes.stop,
+        unreject,
+        replay: replay.clone(),
     };
     stores.state.commit(no, commit).await?;
+    if let (Some(progress), Some(replay)) = (done, replay) {
+        finish(&stores, place, &replay.id, progress, now).await?;
+    }
     count(&meters, &add);
     Ok(())
 }

@@ -24,6 +24,8 @@ pub(super) struct Launcher {
     pub(super) pool: Pool,
     pub(super) share: Share,
     pub(super) template: Arc<Template>,
+    /// The replay that runs beside the live flow.
+    pub(super) replay: Option<Arc<str>>,
 }
 
 /// How an attempt ended.
@@ -41,6 +43,8 @@ pub(super) struct Made {
     pub(super) event: Arc<Event>,
     pub(super) ended: Ended,
     pub(super) row: Attempt,
+    /// It belongs to a replay.
+    pub(super) replay: bool,
 }
 
 /// Makes an attempt. The slot is held until it ends.
@@ -56,7 +60,8 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
     };
     let room = launcher.share.body(event.content.size(), answered).await;
     let at = (launcher.clock)();
-    let request = launcher.template.request(&event, sending.attempt, at);
+    let replay = launcher.replay.as_deref().filter(|_| sending.replay);
+    let request = launcher.template.request(&event, sending.attempt, replay, at);
     let deadline = Duration::from_secs(launcher.template.settings().delivery.timeout_seconds.into());
     let exchange = send(&launcher.pool, request, deadline, at).await;
     drop((room, slot));
@@ -87,7 +92,7 @@ fn made(event: Arc<Event>, sending: &Sending<Arc<Event>>, exchange: Exchange, at
     };
     let Exchange { verdict, status, detail, switch_off, .. } = exchange;
     let ended = Ended { verdict, status, detail, switch_off };
-    Made { event, ended, row }
+    Made { event, ended, row, replay: sending.replay }
 }
 
 /// Longest description of a failure that is kept, in bytes.

@@ -11,6 +11,7 @@ mod handle;
 mod http;
 mod nodes;
 mod render;
+mod replay;
 mod routes;
 mod runner;
 mod signing;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use budget::Budgets;
 pub use handle::{Health, LaneStatus};
 pub use render::{RenderedRequest, render};
+pub use replay::{Chunk, Plan, read_chunk};
 
 use crate::observe::Meters;
 use budget::Budget;
@@ -151,6 +153,11 @@ impl Deliver {
             Ok(handle) => handle.status(),
             Err(read_to) => LaneStatus::resting(read_to),
         })
+    }
+
+    /// Whether this node runs the integration's lane, or would.
+    pub fn runs_here(&self, no: IntegrationNo) -> bool {
+        self.0.lease(no).is_some()
     }
 
     /// Sets the gauges that are sums over lanes.

@@ -31,7 +31,7 @@ pub fn render(
     now: Time,
 ) -> Option<RenderedRequest> {
     let template = Template::new(Arc::new(settings.clone()), &company.external_id).ok()?;
-    let request = template.request(event, attempt, now);
+    let request = template.request(event, attempt, None, now);
     let mut headers: Vec<(String, String)> = request
         .headers
         .iter()

@@ -12,7 +12,7 @@ use tillstream_model::selection::wants;
 use tillstream_model::{Event, Seq, Time};
 use tillstream_store::ReadLimit;
 use tillstream_store::nodes::Lease;
-use tillstream_store::state::{Attempt, Integration, LaneCommit};
+use tillstream_store::state::{Attempt, Integration, LaneCommit, Replay};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use super::commit::{self, Place, commit, log_entry, waiting};
 use super::context::{Context, Exit};
 use super::flight::{Flight, Launcher, Made, fly};
 use super::handle::{Command, Handle, LaneStatus};
+use super::replay::Replaying;
 use super::routes::{Company, Waking};
 
 /// Outcomes are committed when there are so many …
@@ -48,14 +49,17 @@ type Committing = BoxFuture<'static, (Released, tillstream_store::Result<()>)>;
 
 /// A lane's task.
 pub(super) struct Runner {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     routes: Arc<Company>,
     handle: Arc<Handle>,
     inbox: mpsc::Receiver<Command>,
-    integration: Integration,
+    pub(super) integration: Integration,
     lease: Lease,
     launcher: Arc<Launcher>,
-    lane: Lane<Arc<Event>>,
+    pub(super) lane: Lane<Arc<Event>>,
+    pub(super) replaying: Option<Replaying>,
+    /// A replay that is to start.
+    pub(super) replay_due: Option<Replay>,
     buffer: VecDeque<Arc<Event>>,
     at_head: bool,
     reading: Option<Reading>,
@@ -113,6 +117,7 @@ impl Runner {
             pool: context.pool(company),
             share: context.budget.share(company),
             template,
+            replay: None,
         });
         Ok(Self {
             context,
@@ -123,6 +128,8 @@ impl Runner {
             lease,
             launcher,
             lane,
+            replaying: None,
+            replay_due: state.replay,
             buffer: VecDeque::new(),
             at_head: false,
             reading: None,
@@ -146,6 +153,7 @@ impl Runner {
     pub(super) async fn run(mut self) -> Exit {
         loop {
             self.take_events();
+            self.read_replay();
             self.send();
             self.start_commit();
             self.finish_expiry();
@@ -274,11 +282,21 @@ impl Runner {
             };
             match self.lane.next(now) {
                 Some(sending) => {
-                    self.flying.spawn(fly(self.launcher.clone(), sending, slot, answered));
+                    let launcher = self.launcher_of(sending.replay);
+                    self.flying.spawn(fly(launcher, sending, slot, answered));
                 }
                 None => return,
             }
         }
+    }
+
+    /// What attempts need; those of a replay name it.
+    fn launcher_of(&mut self, replay: bool) -> Arc<Launcher> {
+        let id = self.replaying.as_ref().filter(|_| replay).map(|r| r.id.clone());
+        if replay && self.launcher.replay != id {
+            self.launcher = Arc::new(Launcher { replay: id, ..(*self.launcher).clone() });
+        }
+        self.launcher.clone()
     }
 
     fn landed(&mut self, flight: Flight) {
@@ -302,7 +320,10 @@ impl Runner {
         }
         let (seq, now) = (made.event.seq, self.now());
         self.rows.push(made.row);
-        self.lane.answered(seq, made.event, made.ended, now, rand::random());
+        match made.replay {
+            false => self.lane.answered(seq, made.event, made.ended, now, rand::random()),
+            true => self.lane.answered_replay(seq, made.event, made.ended, now, rand::random()),
+        }
     }
 
     fn start_commit(&mut self) {
@@ -326,11 +347,12 @@ impl Runner {
         let now = self.now();
         let mut outcomes = self.lane.take_outcomes(now);
         let released = outcomes.take_released();
+        let replay = self.replay_commit(outcomes.replay.take());
         self.saved_cursor = outcomes.cursor;
         let (stores, meters) = (self.context.stores.clone(), self.context.meters.clone());
         let place = Place { company: self.integration.company, no: self.integration.no, epoch: self.lease.epoch() };
         let rows = std::mem::take(&mut self.rows);
-        async move { (released, commit(stores, place, outcomes, rows, now, meters).await) }.boxed()
+        async move { (released, commit(stores, place, (outcomes, replay), rows, now, meters).await) }.boxed()
     }
 
     fn finish_expiry(&mut self) {
@@ -391,6 +413,7 @@ impl Runner {
             // What is under way is broken off: another node may send it again.
             () = self.lease.over(), if self.lease.ends() => return Turn::Over(Exit::Lost),
             (released, result) = some(&mut self.committing) => return self.committed(released, result),
+            chunk = Self::next_chunk(&mut self.replaying) => self.take_chunk(chunk),
             read = some(&mut self.reading) => {
                 self.reading = None;
                 self.read(read);
@@ -432,6 +455,7 @@ impl Runner {
         }
         self.lane.committed(released);
         self.durable_cursor = self.saved_cursor;
+        self.replay_committed();
         if self.lane.is_stopped() && self.flying.is_empty() && !self.lane.has_outcomes() {
             return Turn::Over(Exit::Stopped);
         }
@@ -444,7 +468,7 @@ impl Runner {
         let commit = self.outcomes_since.filter(|_| self.committing.is_none()).map(|t| t + COMMIT_AFTER);
         let lane = self.lane.wake_at(now).filter(|_| self.slot_wait.is_none()).map(|at| Instant::now() + at.since(now));
         let sleep = self.idle_since.map(|t| t + LINGER);
-        [commit, lane, sleep, self.read_again].into_iter().flatten().min()
+        [commit, lane, sleep, self.read_again, self.replay_deadline()].into_iter().flatten().min()
     }
 
     async fn obey(&mut self, command: Option<Command>) -> Turn {
@@ -496,9 +520,11 @@ impl Runner {
         if reordered {
             tracing::info!(integration = %id, "the changed order takes effect with the next start of the lane");
         }
-        for parked in self.context.stores.state.lane(self.integration.no).await?.parked {
+        let saved = self.context.stores.state.lane(self.integration.no).await?;
+        for parked in saved.parked {
             self.lane.add_parked(waiting(parked));
         }
+        self.take_up_replay(saved.replay);
         Ok(())
     }
 

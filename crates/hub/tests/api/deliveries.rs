@@ -129,7 +129,7 @@ async fn a_rejected_event_that_is_tried_again_is_delivered_once() {
 }
 
 #[tokio::test]
-async fn rejected_events_are_tried_again_by_name_or_all_together() {
+async fn rejected_events_are_tried_again_by_name_or_all_that_match() {
     let (app, event, answers) = with_a_rejected_event(422).await;
     let path = "/v1/integrations/erp/rejected/retry";
     let unknown = "evt_01JD7ZQ4X8E9W3R5T6Y7P0A1BC";
@@ -137,8 +137,12 @@ async fn rejected_events_are_tried_again_by_name_or_all_together() {
     assert_eq!((&named.body["retried"], &named.body["unknown"]), (&json!(1), &json!([unknown])));
     app.wait_for("/v1/integrations/erp/rejected", |page| page["items"] != json!([])).await;
     answers.store(200, Ordering::Relaxed);
-    let all = app.post(path, json!({"all": true})).await;
-    assert_eq!(all.body, json!({"retried": 1, "unknown": [], "more": false}));
+    let all = app.post(&format!("{path}-all"), json!({"filter": {"last_status": 422}})).await;
+    assert_eq!(all.status, 202, "{}", all.body);
+    assert_fits(&all.body, "Job");
+    let job = format!("/v1/jobs/{}", all.body["id"].as_str().unwrap());
+    let done = app.wait_for(&job, |job| job["status"] == "done").await;
+    assert_eq!(done["progress"]["done"], 1, "{done}");
     app.wait_for(&format!("/v1/events/{event}/explain"), |e| e["items"][0]["outcome"] == "delivered").await;
     assert_problem(&app.post(path, json!({})).await, 422, "invalid");
     assert_problem(&app.post(path, json!({"ids": ["x"]})).await, 422, "invalid");

@@ -6,8 +6,12 @@
 pub mod health;
 pub mod progress;
 pub mod queues;
+pub mod replay;
+mod replaying;
 pub mod window;
 
+#[cfg(test)]
+mod replay_tests;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +26,7 @@ use crate::{Ranges, Seq, Time};
 use health::{Cause, Change, Health, Mode};
 use progress::Progress;
 use queues::{Queues, Waiting};
+use replay::{Replay, ReplayOutcomes};
 use window::{Rate, Window};
 
 /// Most events that wait parked; then the lane stops reading.
@@ -46,6 +51,8 @@ pub struct Sending<T> {
     pub remaining: u32,
     /// A probe of an open circuit or a braked lane: no attempt of the event unless it succeeds.
     pub probe: bool,
+    /// It belongs to the replay, not to the live flow.
+    pub replay: bool,
 }
 
 /// How an attempt ended.
@@ -134,6 +141,8 @@ pub struct Outcomes<T> {
     pub notices: Vec<Notice>,
     /// The integration is to stop, for this reason.
     pub stop: Option<String>,
+    /// What became of replayed events.
+    pub replay: Option<ReplayOutcomes<T>>,
     released: Vec<Seq>,
 }
 
@@ -165,6 +174,10 @@ pub struct Lane<T> {
     troubled: bool,
     pending: Pending<T>,
     stopping: bool,
+    replay: Option<Replay<T>>,
+    /// Attempts of this replay, or of one that has ended, that are under way.
+    replaying: HashMap<Seq, replaying::Sent>,
+    sent_at: Option<Time>,
 }
 
 struct Pending<T> {
@@ -207,6 +220,9 @@ impl<T> Lane<T> {
             troubled: false,
             pending: Pending::default(),
             stopping: false,
+            replay: None,
+            replaying: HashMap::new(),
+            sent_at: None,
             rules,
         }
     }
@@ -227,7 +243,7 @@ impl<T> Lane<T> {
 
     /// Attempts under way.
     pub fn in_flight(&self) -> usize {
-        self.slots.len()
+        self.slots.len() + self.replaying.len()
     }
 
     /// How many attempts may be under way now.
@@ -258,7 +274,11 @@ impl<T> Lane<T> {
 
     /// Whether nothing is under way, taken, parked or waiting to be committed.
     pub fn is_idle(&self) -> bool {
-        self.slots.is_empty() && self.queues.is_empty() && !self.has_outcomes()
+        self.slots.is_empty()
+            && self.queues.is_empty()
+            && self.replay.is_none()
+            && self.replaying.is_empty()
+            && !self.has_outcomes()
     }
 
     /// How many more events the lane takes from the log now: as many as keep its window full for a while, more only
@@ -330,11 +350,13 @@ impl<T> Lane<T> {
     /// What to send now, if anything.
     pub fn next(&mut self, now: Time) -> Option<Sending<T>> {
         while let Some(probe) = self.turn(now) {
-            let taken = if probe { self.queues.take_any() } else { self.queues.take_due(now) }?;
+            let taken = if probe { self.queues.take_any() } else { self.queues.take_due(now) };
+            let Some(taken) = taken else { return self.next_replayed(now, probe) };
             if self.is_expired(taken.accepted_at, now) {
                 self.give_up(taken.seq, taken.payload, taken.waiting, Reason::Expired, None);
                 continue;
             }
+            self.sent_at = Some(now);
             return Some(self.start(taken, probe));
         }
         None
@@ -346,7 +368,7 @@ impl<T> Lane<T> {
             return None;
         }
         let at = match self.health.mode() {
-            Mode::Probing { .. } => self.health.next_probe().filter(|_| !self.queues.is_empty())?,
+            Mode::Probing { .. } => self.health.next_probe().filter(|_| self.has_something(now))?,
             Mode::Flowing => return earliest(self.health.dark_at(), self.next_turn(now)),
         };
         Some(at.max(self.paused_until.unwrap_or(at)))
@@ -354,10 +376,10 @@ impl<T> Lane<T> {
 
     /// When an attempt may start, while attempts flow.
     fn next_turn(&mut self, now: Time) -> Option<Time> {
-        if self.slots.len() >= self.window(now) {
+        if self.in_flight() >= self.window(now) {
             return self.ramp(now);
         }
-        let at = if self.queues.has_ready() { now } else { self.queues.next_due()? };
+        let at = if self.queues.has_ready() { now } else { earliest(self.queues.next_due(), self.replay_turn(now))? };
         let at = at.max(self.rate.wait(now).unwrap_or(now));
         Some(at.max(self.paused_until.unwrap_or(at)))
     }
@@ -369,18 +391,14 @@ impl<T> Lane<T> {
             self.health.probe_ended();
         }
         if ended.switch_off {
-            self.pending.stop = Some("the receiver asked for it with webhook-delivery: disable".to_owned());
-            self.stopping = true;
+            self.switch_off();
         }
         match ended.verdict {
             Verdict::Delivered => self.delivered(seq, slot, now),
             Verdict::Reject => self.rejected(seq, slot, payload, ended, now),
             Verdict::Gone => self.gone(seq, slot, payload, ended, now),
             Verdict::Retry { slow_down, pause, no_connection } => {
-                if slow_down {
-                    self.window.halve(now);
-                }
-                self.paused_until = self.paused_until.max(pause.map(|p| now + p));
+                self.slow_down(slow_down, pause, now);
                 self.failed(seq, slot, payload, ended, no_connection, now, random);
             }
         }
@@ -433,12 +451,13 @@ impl<T> Lane<T> {
     /// Whether there is something to commit.
     pub fn has_outcomes(&self) -> bool {
         let p = &self.pending;
-        !p.released.is_empty() || !p.park.is_empty() || !p.notices.is_empty() || p.stop.is_some()
+        let replayed = self.replay.as_ref().is_some_and(Replay::has_outcomes);
+        !p.released.is_empty() || !p.park.is_empty() || !p.notices.is_empty() || p.stop.is_some() || replayed
     }
 
     /// How many outcomes wait to be committed.
     pub fn outcomes(&self) -> usize {
-        self.pending.released.len() + self.pending.park.len()
+        self.pending.released.len() + self.pending.park.len() + self.replay.as_ref().map_or(0, Replay::outcomes)
     }
 
     /// Whether an event waits only for outcomes to be committed.
@@ -460,6 +479,7 @@ impl<T> Lane<T> {
             given_up: p.given_up,
             notices: p.notices,
             stop: p.stop,
+            replay: self.replay.as_mut().and_then(Replay::take_outcomes),
             released: p.released,
         }
     }
@@ -500,7 +520,7 @@ impl<T> Lane<T> {
         match self.health.mode() {
             Mode::Probing { .. } => self.health.probe_due(now).then_some(true),
             Mode::Flowing => {
-                let free = self.slots.len() < self.window(now);
+                let free = self.in_flight() < self.window(now);
                 (free && self.rate.wait(now).is_none()).then_some(false)
             }
         }
@@ -524,6 +544,7 @@ impl<T> Lane<T> {
             attempt: before + 1,
             remaining: self.rules.retry.attempts().saturating_sub(before + 1),
             probe,
+            replay: false,
         };
         let slot = Slot { key: taken.key, waiting: taken.waiting, accepted_at: taken.accepted_at, probe };
         self.slots.insert(taken.seq, slot);
@@ -568,10 +589,7 @@ impl<T> Lane<T> {
     fn failed(&mut self, seq: Seq, slot: Slot, payload: T, ended: Ended, no_connection: bool, now: Time, random: f64) {
         let was_flowing = self.health.mode() == Mode::Flowing;
         let change = self.health.failed(slot.key.map_or(seq as i64, |k| k.0), no_connection, now);
-        if !self.troubled {
-            self.troubled = true;
-            self.pending.notices.push(Notice::RetryTriggered(ended.detail.clone()));
-        }
+        self.note_trouble(&ended.detail);
         self.note(change, &ended.detail, now);
         if !was_flowing || slot.probe {
             return self.return_slot(seq, slot, Some(payload));
@@ -644,6 +662,25 @@ impl<T> Lane<T> {
         }
         self.progress.settle(seq);
         self.pending.released.push(seq);
+    }
+
+    fn switch_off(&mut self) {
+        self.pending.stop = Some("the receiver asked for it with webhook-delivery: disable".to_owned());
+        self.stopping = true;
+    }
+
+    fn slow_down(&mut self, halve: bool, pause: Option<Duration>, now: Time) {
+        if halve {
+            self.window.halve(now);
+        }
+        self.paused_until = self.paused_until.max(pause.map(|p| now + p));
+    }
+
+    fn note_trouble(&mut self, detail: &str) {
+        if !self.troubled {
+            self.troubled = true;
+            self.pending.notices.push(Notice::RetryTriggered(detail.to_owned()));
+        }
     }
 
     fn note(&mut self, change: Change, detail: &str, now: Time) {

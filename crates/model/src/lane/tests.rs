@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::schedule::{Custom, Retry};
 
-fn rules(schedule: Vec<u32>) -> Delivery {
+pub(super) fn rules(schedule: Vec<u32>) -> Delivery {
     Delivery {
         ordering: Ordering::Entity,
         max_in_flight: 8,
@@ -19,15 +19,15 @@ fn rules(schedule: Vec<u32>) -> Delivery {
     }
 }
 
-fn at(ms: i64) -> Time {
+pub(super) fn at(ms: i64) -> Time {
     Time::from_millis(ms)
 }
 
-fn retry() -> Verdict {
+pub(super) fn retry() -> Verdict {
     Verdict::Retry { slow_down: false, pause: None, no_connection: false }
 }
 
-fn ended(verdict: Verdict) -> Ended {
+pub(super) fn ended(verdict: Verdict) -> Ended {
     let status = match verdict {
         Verdict::Delivered => Some(200),
         Verdict::Reject => Some(400),

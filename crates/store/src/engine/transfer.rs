@@ -19,6 +19,7 @@ pub(crate) const STATE: &[&str] = &[
     "versions",
     "lanes",
     "parked",
+    "replays",
     "rejected",
     "entries",
     "leftovers",

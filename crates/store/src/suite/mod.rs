@@ -14,6 +14,7 @@ mod state_documents;
 mod state_integrations;
 mod state_lanes;
 mod state_rejected;
+mod state_replays;
 
 use async_trait::async_trait;
 use tillstream_model::Time;
@@ -89,6 +90,11 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_rejected::rejected_events_are_paged_newest_first(&make()).await;
     state_rejected::of_two_retries_one_parks_the_event(&make()).await;
     state_rejected::rejected_events_go_after_their_time(&make()).await;
+    state_replays::a_replay_is_started_once_and_moved_on_with_the_outcomes_of_its_lane(&make()).await;
+    state_replays::a_replay_goes_with_its_integration(&make()).await;
+    state_replays::what_was_delivered_waits_or_is_rejected_is_told_of_many_at_once(&make()).await;
+    state_replays::what_a_replay_delivered_is_not_rejected_any_more(&make()).await;
+    state_replays::an_event_is_parked_to_be_sent_again_unless_it_waits(&make()).await;
     state_attempts::attempts_of_all_integrations_are_paged_newest_first(&make()).await;
     state_attempts::attempts_are_filtered(&make()).await;
     state_attempts::attempts_of_an_event_are_listed_oldest_first(&make()).await;

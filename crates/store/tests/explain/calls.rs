@@ -139,6 +139,14 @@ async fn single(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     for id in [filled.event, unknown] {
         meter.run("rejected_of", 1, state.rejected_of(filled.first, id)).await;
     }
+    meter.run("replay", 1, state.replay(filled.first)).await;
+    for page in PAGES {
+        let seqs: Vec<u64> = (1..=page).collect();
+        meter.run("delivered_among", page, state.delivered_among(filled.first, filled.day(0), &seqs)).await;
+        meter.run("parked_among", page, state.parked_among(filled.first, &seqs)).await;
+        let ids: Vec<EventId> = (0..page).map(|n| EventId::new(START, [n as u8; 10])).collect();
+        meter.run("rejected_among", page, state.rejected_among(filled.first, &ids)).await;
+    }
 }
 
 async fn log(meter: &mut Meter, filled: &Filled, stores: &Stores) {

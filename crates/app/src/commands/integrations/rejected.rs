@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::show::plain;
 use super::{Rows, path};
 use crate::api_client::{Api, segment};
+use crate::commands::jobs;
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,7 @@ pub struct Rejected {
     /// Send one again, or `all`
     #[arg(long, value_name = "EVENT_ID", group = "verb")]
     retry: Option<String>,
-    /// Delete one, or `all` that are listed
+    /// Delete one, or `all`
     #[arg(long, value_name = "EVENT_ID", group = "verb")]
     delete: Option<String>,
     #[command(flatten)]
@@ -64,39 +65,27 @@ impl Rejected {
     }
 
     async fn retry(&self, api: &Api, event: &str) -> anyhow::Result<()> {
-        let retried = if event == ALL {
-            self.retry_all(api).await?
-        } else {
-            api.post(&format!("{}/retry", self.path_of(event)), None).await?;
-            1
-        };
-        self.done(json!({"retried": retried}), format!("{retried} will be sent again"))
-    }
-
-    /// The hub takes a page of them at a time.
-    async fn retry_all(&self, api: &Api) -> anyhow::Result<u64> {
-        let mut retried = 0;
-        loop {
-            let path = format!("{}/rejected/retry", path(&self.id));
-            let answer = api.post(&path, Some(&json!({"all": true}))).await?;
-            let page = answer["retried"].as_u64().unwrap_or_default();
-            retried += page;
-            if page == 0 || answer["more"] != true {
-                return Ok(retried);
-            }
+        if event == ALL {
+            return self.all(api, "retry-all", "will be sent again").await;
         }
+        api.post(&format!("{}/retry", self.path_of(event)), None).await?;
+        self.done(json!({"retried": 1}), "1 will be sent again".into())
     }
 
     async fn delete(&self, api: &Api, event: &str) -> anyhow::Result<()> {
-        let events = if event == ALL {
-            self.listed().await?.iter().map(|item| plain(&item["id"])).collect()
-        } else {
-            vec![event.to_owned()]
-        };
-        for event in &events {
-            api.delete(&self.path_of(event)).await?;
+        if event == ALL {
+            return self.all(api, "delete-all", "deleted").await;
         }
-        self.done(json!({"deleted": events.len()}), format!("{} deleted", events.len()))
+        api.delete(&self.path_of(event)).await?;
+        self.done(json!({"deleted": 1}), "1 deleted".into())
+    }
+
+    /// Has the hub do it, and waits until it has.
+    async fn all(&self, api: &Api, verb: &str, done: &str) -> anyhow::Result<()> {
+        let job = api.post(&format!("{}/rejected/{verb}", path(&self.id)), Some(&json!({"filter": {}}))).await?;
+        let job = jobs::wait(api, job).await?;
+        let text = format!("{} {done}", plain(&job["progress"]["done"]));
+        self.done(job, text)
     }
 
     fn done(&self, json: Value, text: String) -> anyhow::Result<()> {

@@ -19,6 +19,7 @@ const EVENT: HeaderName = HeaderName::from_static("tillstream-event");
 const SEQ: HeaderName = HeaderName::from_static("tillstream-seq");
 const ATTEMPT: HeaderName = HeaderName::from_static("tillstream-attempt");
 const EVENT_ID: HeaderName = HeaderName::from_static("tillstream-event-id");
+const REPLAY: HeaderName = HeaderName::from_static("tillstream-replay");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Everything about an integration's requests that is the same for all events, made once per version of its settings.
@@ -52,13 +53,16 @@ impl Template {
         &self.settings
     }
 
-    /// The request for an attempt.
-    pub(crate) fn request(&self, event: &Event, attempt: u32, now: Time) -> Request {
+    /// The request for an attempt, of a replay with this id.
+    pub(crate) fn request(&self, event: &Event, attempt: u32, replay: Option<&str>, now: Time) -> Request {
         let frame = Frame { company: &self.company, epoch: FIRST_EPOCH };
         let body = Bytes::from(format::body(self.settings.format, frame, event, &self.settings.redaction));
         let mut request = Request::post(self.uri.clone(), body);
         request.headers = self.headers.clone();
         self.add_event_headers(&mut request.headers, event, attempt);
+        if let Some(id) = replay {
+            insert(&mut request.headers, REPLAY, id, false);
+        }
         self.add_signature(&mut request, event, now);
         request
     }
@@ -150,7 +154,7 @@ mod tests {
     fn a_delivery_carries_the_headers_of_the_contract() {
         let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
         let t = template(serde_json::json!({"signing":{"secrets":[secret]}}));
-        let request = t.request(&event(), 3, Time::from_millis(1_790_000_001_500));
+        let request = t.request(&event(), 3, Some("job_7"), Time::from_millis(1_790_000_001_500));
         let headers: std::collections::BTreeMap<_, _> =
             request.headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
         insta::assert_debug_snapshot!(headers);
@@ -161,7 +165,7 @@ mod tests {
         let url = "https://erp.example/hook";
         let auth = serde_json::json!({"default":"Bearer all","sites":{"175":"Bearer one-seven-five"}});
         let t = template(serde_json::json!({"target":{"kind":"http","url":url,"authorization":auth}}));
-        let request = t.request(&event(), 1, Time::default());
+        let request = t.request(&event(), 1, None, Time::default());
         assert_eq!(request.headers[AUTHORIZATION], "Bearer one-seven-five");
         assert!(request.headers[AUTHORIZATION].is_sensitive());
     }

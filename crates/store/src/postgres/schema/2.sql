@@ -29,3 +29,10 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_of_company ON audit (company, id);
 CREATE INDEX audit_of_object ON audit (company, object, id);
+
+-- Replays that are under way, each with its place, as JSON.
+CREATE TABLE replays (
+    integration bigint PRIMARY KEY,
+    id          text   NOT NULL,
+    body        text   NOT NULL
+);

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::fence::Fence;
 use super::outcome::Outcome;
-use super::{attempts, entries, integrations, lanes, parked, rejected};
+use super::{attempts, entries, integrations, lanes, parked, rejected, replays};
 use crate::engine::Cause;
 use crate::postgres::days::Known;
 use crate::postgres::session::{Broken, Session, Sessions};
@@ -145,6 +145,8 @@ async fn send(session: &Session, outcomes: &[&Outcome], now: Time) -> Result<(),
     let unpark: Vec<_> = outcomes.iter().flat_map(|o| o.unpark.iter().map(|seq| (o.no, *seq))).collect();
     let park: Vec<_> = outcomes.iter().flat_map(|o| o.park.iter().map(|(p, e)| (o.no, p, e.as_deref()))).collect();
     let reject: Vec<_> = outcomes.iter().flat_map(|o| o.reject.iter().map(|(r, e)| (o.no, r, e.as_slice()))).collect();
+    let unreject: Vec<_> = outcomes.iter().flat_map(|o| o.unreject.iter().map(|id| (o.no, *id))).collect();
+    let replay: Vec<_> = outcomes.iter().filter_map(|o| Some((o.no, o.replay.as_ref()?))).collect();
     let log: Vec<_> = outcomes.iter().flat_map(|o| o.log.iter().map(|entry| (o.no, entry))).collect();
     let stops: Vec<_> = outcomes.iter().filter_map(|o| Some((o.no, o.stop.as_deref()?))).collect();
     let mut days: BTreeMap<i64, Vec<(i64, &Attempt)>> = BTreeMap::new();
@@ -157,8 +159,10 @@ async fn send(session: &Session, outcomes: &[&Outcome], now: Time) -> Result<(),
             lanes::move_on(session, outcomes),
             parked::remove(session, &unpark),
             parked::put(session, &park),
-            rejected::add(session, &reject),
-            entries::add(session, &log),
+            async {
+                try_join(replays::unreject(session, &unreject), rejected::add(session, &reject)).await.map(|_| ())
+            },
+            async { try_join(replays::move_on(session, &replay), entries::add(session, &log)).await.map(|_| ()) },
         )
         .await
     };

@@ -93,6 +93,7 @@ pub(super) async fn lane_heads(session: &Session, sealer: &Sealer) -> Result<Vec
     let sql = format!(
         "SELECT {COLUMNS}, l.cursor, length(l.settled) > 0
              OR coalesce((SELECT true FROM parked p WHERE p.integration = i.no LIMIT 1), false)
+             OR coalesce((SELECT true FROM replays r WHERE r.integration = i.no LIMIT 1), false)
          FROM {TABLES} JOIN lanes l ON l.integration = i.no WHERE i.running ORDER BY i.no"
     );
     let head =

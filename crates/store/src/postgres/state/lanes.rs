@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use futures_util::future::try_join;
+use futures_util::future::try_join3;
 use tillstream_model::{IntegrationNo, Seq};
 use tokio_postgres::types::Type;
 
 use super::outcome::Outcome;
-use super::{parked, spell};
+use super::{parked, replays, spell};
 use crate::engine::{Cause, settled};
 use crate::postgres::row;
 use crate::postgres::session::Session;
@@ -24,9 +24,10 @@ pub(super) async fn create(session: &Session, no: i64, cursor: Seq) -> Result<()
 pub(super) async fn state(session: &Session, no: IntegrationNo) -> Result<LaneState, Cause> {
     let sql = "SELECT cursor, settled FROM lanes WHERE integration = $1 FOR UPDATE";
     let params = [(&spell::stored_no(no) as _, Type::INT8)];
-    let (lane, parked) = try_join(session.row(sql, &params), parked::all(session, no)).await?;
+    let (lane, parked, replay) =
+        try_join3(session.row(sql, &params), parked::all(session, no), replays::get(session, no)).await?;
     let Some(lane) = lane else { return Ok(LaneState::default()) };
-    Ok(LaneState { cursor: row::seq(lane.get(0)), settled: settled::read(lane.get(1))?, parked })
+    Ok(LaneState { cursor: row::seq(lane.get(0)), settled: settled::read(lane.get(1))?, parked, replay })
 }
 
 pub(super) async fn figures(session: &Session, no: IntegrationNo) -> Result<LaneFigures, Cause> {

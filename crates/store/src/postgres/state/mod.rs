@@ -18,16 +18,18 @@ mod ledger;
 mod outcome;
 mod parked;
 mod rejected;
+mod replays;
 pub(super) mod spell;
 mod sweep;
 mod tx;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
 use tokio_postgres::Row;
 
 use self::commits::Commits;
@@ -38,7 +40,7 @@ use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, Replay, SaveError, Version,
 };
 use crate::{Clock, Page, Result, Retention, Sealer, State};
 
@@ -252,6 +254,44 @@ impl State for PgState {
         let tx = self.begin("retry a rejected event").await?;
         let parked = rejected::retry(&tx, no, id, now).await;
         tx.end(parked).await
+    }
+
+    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool> {
+        let tx = self.begin("send an event again").await?;
+        let parked = parked::send_again(&tx, no, event, now).await;
+        tx.end(parked).await
+    }
+
+    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let what = "look up what was delivered";
+        tried(what, replays::delivered_among(&*self.session(what).await?, no, since, seqs).await)
+    }
+
+    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let what = "look up what waits";
+        tried(what, replays::parked_among(&*self.session(what).await?, no, seqs).await)
+    }
+
+    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>> {
+        let what = "look up what is rejected";
+        tried(what, replays::rejected_among(&*self.session(what).await?, no, events).await)
+    }
+
+    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool> {
+        let tx = self.begin("start a replay").await?;
+        let started = replays::start(&tx, no, &replay, &entry).await;
+        tx.end(started).await
+    }
+
+    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>> {
+        let what = "look up a replay";
+        tried(what, replays::get(&*self.session(what).await?, no).await)
+    }
+
+    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool> {
+        let tx = self.begin("end a replay").await?;
+        let ended = replays::end(&tx, no, id, &entry).await;
+        tx.end(ended).await
     }
 
     async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool> {

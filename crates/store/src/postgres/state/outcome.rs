@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use tillstream_model::{IntegrationNo, Seq};
+use tillstream_model::{EventId, IntegrationNo, Seq};
 
 use super::spell;
 use crate::engine::{Cause, event, settled};
 use crate::nodes::bucket_of;
-use crate::state::{Attempt, KEPT_ANSWER_BYTES, LaneCommit, LogEntry, Parked, Rejected, Totals};
+use crate::state::{Attempt, KEPT_ANSWER_BYTES, LaneCommit, LogEntry, Parked, Rejected, Replay, Totals};
 
 /// A row that waits, with its event as stored.
 type Waiting = (Parked, Option<Vec<u8>>);
@@ -32,6 +32,8 @@ pub(super) struct Outcome {
     pub(super) log: Vec<LogEntry>,
     pub(super) stop: Option<String>,
     pub(super) attempts: Vec<Attempt>,
+    pub(super) unreject: Vec<EventId>,
+    pub(super) replay: Option<Replay>,
     /// What its payloads weigh.
     pub(super) bytes: usize,
 }
@@ -51,6 +53,8 @@ impl Outcome {
             log: commit.log,
             stop: commit.stop,
             attempts: commit.attempts,
+            unreject: commit.unreject,
+            replay: commit.replay,
             ..Self::moved(no, commit.epoch, commit.cursor)
         };
         outcome.bytes = outcome.weight();

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use tillstream_model::event::EntityKey;
-use tillstream_model::{IntegrationNo, Seq, Time};
+use tillstream_model::{Event, IntegrationNo, Seq, Time};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
-use super::spell;
+use super::tx::Stop;
+use super::{lanes, spell};
+use crate::StoreError;
 use crate::engine::{Cause, event};
 use crate::postgres::row;
 use crate::postgres::session::Session;
@@ -31,6 +33,23 @@ pub(super) async fn of(session: &Session, no: IntegrationNo, seq: Seq) -> Result
     );
     let params = [(&spell::stored_no(no) as _, Type::INT8), (&row::stored_seq(seq) as _, Type::INT8)];
     session.row(&sql, &params).await?.as_ref().map(parked).transpose()
+}
+
+/// Parks an event that is due now, unless it waits already.
+pub(super) async fn send_again(
+    session: &Session,
+    no: IntegrationNo,
+    found: Arc<Event>,
+    now: Time,
+) -> Result<bool, Stop<StoreError>> {
+    let stored_no = spell::stored_no(no);
+    let there = !lanes::lock(session, &[stored_no]).await?.is_empty();
+    if !there || of(session, no, found.seq).await?.is_some() {
+        return Ok(false);
+    }
+    let stored = event::write(&found)?;
+    put(session, &[(stored_no, &Parked::due(found, now), Some(&stored))]).await?;
+    Ok(true)
 }
 
 /// Removes these rows, each an integration and a position.

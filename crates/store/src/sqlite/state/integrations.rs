@@ -75,6 +75,7 @@ pub(super) fn list(
 pub(super) fn lane_heads(conn: &Connection, sealer: &Sealer) -> Result<Vec<LaneHead>, Cause> {
     let sql = format!(
         "SELECT {COLUMNS}, l.cursor, length(l.settled) > 0 OR EXISTS (SELECT 1 FROM parked p WHERE p.integration = i.no)
+         OR EXISTS (SELECT 1 FROM replays r WHERE r.integration = i.no)
          FROM {TABLES} JOIN lanes l ON l.integration = i.no WHERE i.running ORDER BY i.no"
     );
     let mut stmt = conn.prepare_cached(&sql)?;

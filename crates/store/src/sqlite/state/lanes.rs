@@ -5,10 +5,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, Row, params};
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::Status;
-use tillstream_model::{IntegrationNo, Seq, Time};
+use tillstream_model::{Event, IntegrationNo, Seq, Time};
 
 use super::writer::{Stop, Work};
-use super::{entries, integrations, rejected};
+use super::{entries, integrations, rejected, replays};
 use crate::StoreError;
 use crate::engine::{event, settled};
 use crate::sqlite::pool::Cause;
@@ -28,7 +28,7 @@ pub(super) fn state(conn: &Connection, no: IntegrationNo) -> Result<LaneState, C
     while let Some(row) = rows.next()? {
         waiting.push(parked(row)?);
     }
-    Ok(LaneState { cursor, settled: settled::read(&ranges)?, parked: waiting })
+    Ok(LaneState { cursor, settled: settled::read(&ranges)?, parked: waiting, replay: replays::get(conn, no)? })
 }
 
 pub(super) fn figures(conn: &Connection, no: IntegrationNo) -> Result<LaneFigures, Cause> {
@@ -64,11 +64,18 @@ pub(super) fn commit(work: &mut Work<'_>, no: IntegrationNo, commit: LaneCommit)
     for waiting in &commit.park {
         park(work.conn, no, waiting)?;
     }
+    for event in &commit.unreject {
+        let mut stmt = work.conn.prepare_cached("DELETE FROM rejected WHERE integration = ? AND event_id = ?")?;
+        stmt.execute(params![no.0, event.as_bytes()])?;
+    }
     for given_up in &commit.reject {
         rejected::insert(work.conn, no, given_up)?;
     }
     for entry in &commit.log {
         entries::insert(work.conn, no, entry)?;
+    }
+    if let Some(replay) = &commit.replay {
+        replays::move_on(work.conn, no, replay)?;
     }
     if let Some(reason) = &commit.stop {
         integrations::put_status(work.conn, no, Status::Stopped, reason, work.now)?;
@@ -82,6 +89,20 @@ pub(super) fn advance(work: &mut Work<'_>, no: IntegrationNo, cursor: Seq) -> Re
     let sql = "UPDATE lanes SET cursor = max(cursor, ?2) WHERE integration = ?1";
     work.conn.prepare_cached(sql)?.execute(params![no.0, cursor])?;
     Ok(())
+}
+
+/// Parks an event that is due now, unless it waits already.
+pub(super) fn send_again(
+    work: &mut Work<'_>,
+    no: IntegrationNo,
+    event: Arc<Event>,
+    now: Time,
+) -> Result<bool, Stop<StoreError>> {
+    if !integrations::exists(work.conn, no)? || parked_of(work.conn, no, event.seq)?.is_some() {
+        return Ok(false);
+    }
+    park(work.conn, no, &Parked::due(event, now))?;
+    Ok(true)
 }
 
 /// Writes a waiting row. An event that is there already stays when the new row has none.

@@ -1,6 +1,6 @@
 //! Listing attempts: the files of the days backwards, in each of them the integrations merged by time.
 
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -75,6 +75,26 @@ impl Ledger {
             }
         }
         Ok(attempts)
+    }
+
+    /// Which of these positions, accepted at or after `since`, were delivered.
+    pub(super) fn delivered_among(
+        &mut self,
+        no: IntegrationNo,
+        since: Time,
+        seqs: &[Seq],
+    ) -> Result<BTreeSet<Seq>, Cause> {
+        let mut found = BTreeSet::new();
+        for day in self.days.all().into_iter().filter(|day| *day >= since.day()) {
+            let sql = "SELECT 1 FROM attempts WHERE integration = ? AND seq = ? AND NOT failed LIMIT 1";
+            let mut stmt = self.file(day)?.prepare_cached(sql)?;
+            for seq in seqs {
+                if !found.contains(seq) && stmt.exists(params![no.0, *seq])? {
+                    found.insert(*seq);
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn file(&mut self, day: i64) -> Result<&Connection, Cause> {

@@ -10,9 +10,11 @@ mod keys;
 mod lanes;
 mod ledger;
 mod rejected;
+mod replays;
 mod sweep;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
 
 pub(super) use self::attempts::EXPORT;
 use self::attempts::{AttemptWriter, Days};
@@ -32,7 +34,7 @@ use super::conn::{Schema, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, Replay, SaveError, Version,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -278,6 +280,38 @@ impl State for SqliteState {
 
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool> {
         self.writer.call("retry a rejected event", move |w| rejected::retry(w, no, id, now)).await
+    }
+
+    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool> {
+        self.writer.call("send an event again", move |w| lanes::send_again(w, no, event, now)).await
+    }
+
+    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let seqs = seqs.to_vec();
+        self.read("look up what was delivered", move |r| r.ledger.delivered_among(no, since, &seqs)).await
+    }
+
+    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let seqs = seqs.to_vec();
+        self.read("look up what waits", move |r| replays::parked_among(&r.conn, no, &seqs)).await
+    }
+
+    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>> {
+        let events = events.to_vec();
+        self.read("look up what is rejected", move |r| replays::rejected_among(&r.conn, no, &events)).await
+    }
+
+    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool> {
+        self.writer.call("start a replay", move |w| replays::start(w, no, &replay, &entry)).await
+    }
+
+    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>> {
+        self.read("look up a replay", move |r| Ok(replays::get(&r.conn, no)?)).await
+    }
+
+    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool> {
+        let id = id.to_owned();
+        self.writer.call("end a replay", move |w| replays::end(w, no, &id, &entry)).await
     }
 
     async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool> {

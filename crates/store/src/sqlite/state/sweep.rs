@@ -58,6 +58,7 @@ fn remove_leftovers(work: &mut Work<'_>) -> Result<bool, Stop<StoreError>> {
     if work.attempt_files.remove_some(IntegrationNo(no as u64), COMPACT_ROWS)? {
         return Ok(true);
     }
+    work.conn.prepare_cached("DELETE FROM replays WHERE integration = ?")?.execute([no])?;
     work.conn.prepare_cached("DELETE FROM lanes WHERE integration = ?")?.execute([no])?;
     work.conn.prepare_cached("DELETE FROM leftovers WHERE integration = ?")?.execute([no])?;
     Ok(true)
