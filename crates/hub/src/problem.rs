@@ -4,7 +4,7 @@
 //! Both carry the same `instance`, so that a caller's report leads to the line in the log.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tillstream_model::incoming::Unreadable;
 use tillstream_model::integration::Wrong;
@@ -12,6 +12,7 @@ use tillstream_store::{AppendError, StoreError};
 use utoipa::ToSchema;
 
 use crate::ingest::IngestError;
+use crate::rates::{Exceeded, Standing, Whose};
 
 /// Media type of every error answer.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -24,6 +25,8 @@ pub const INSTANCE_PREFIX: &str = "urn:tillstream:request:";
 const BEHIND_RETRY_SECONDS: u32 = 1;
 /// `Retry-After` while the log can't be reached.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 5;
+/// `Retry-After` while a company's share is full: days are dropped once a day.
+const STORED_RETRY_SECONDS: u32 = 3_600;
 /// `Retry-After` while the disk is full: somebody has to make room.
 const DISK_FULL_RETRY_SECONDS: u32 = 30;
 
@@ -33,6 +36,7 @@ const DISK_FULL_RETRY_SECONDS: u32 = 30;
 pub enum Kind {
     InvalidBody,
     InvalidQuery,
+    InvalidHeader,
     CompanyRequired,
     Unauthenticated,
     Forbidden,
@@ -41,6 +45,7 @@ pub enum Kind {
     MethodNotAllowed,
     Taken,
     IdempotencyConflict,
+    InProgress,
     Changed,
     TooLarge,
     EventTooLarge,
@@ -51,6 +56,10 @@ pub enum Kind {
     InvalidEvent,
     NameReserved,
     Quota,
+    IdempotencyKeyReused,
+    RateLimited,
+    StorageLimit,
+    HeldLimit,
     Internal,
     Behind,
     DiskFull,
@@ -59,9 +68,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 30] = [
         Kind::InvalidBody,
         Kind::InvalidQuery,
+        Kind::InvalidHeader,
         Kind::CompanyRequired,
         Kind::Unauthenticated,
         Kind::Forbidden,
@@ -70,6 +80,7 @@ impl Kind {
         Kind::MethodNotAllowed,
         Kind::Taken,
         Kind::IdempotencyConflict,
+        Kind::InProgress,
         Kind::Changed,
         Kind::TooLarge,
         Kind::EventTooLarge,
@@ -80,6 +91,10 @@ impl Kind {
         Kind::InvalidEvent,
         Kind::NameReserved,
         Kind::Quota,
+        Kind::IdempotencyKeyReused,
+        Kind::RateLimited,
+        Kind::StorageLimit,
+        Kind::HeldLimit,
         Kind::Internal,
         Kind::Behind,
         Kind::DiskFull,
@@ -91,6 +106,7 @@ impl Kind {
         match self {
             Kind::InvalidBody => ("invalid-body", 400, "The request body can't be read"),
             Kind::InvalidQuery => ("invalid-query", 400, "A query parameter is wrong"),
+            Kind::InvalidHeader => ("invalid-header", 400, "A request header is wrong"),
             Kind::CompanyRequired => ("company-required", 400, "The request has to name a company"),
             Kind::Unauthenticated => ("unauthenticated", 401, "No valid key"),
             Kind::Forbidden => ("forbidden", 403, "The key may not do this"),
@@ -99,6 +115,7 @@ impl Kind {
             Kind::MethodNotAllowed => ("method-not-allowed", 405, "This method is not served here"),
             Kind::Taken => ("taken", 409, "The id is taken"),
             Kind::IdempotencyConflict => ("idempotency-conflict", 409, "Another event has this idempotency id"),
+            Kind::InProgress => ("in-progress", 409, "The same request is being answered"),
             Kind::Changed => ("changed", 412, "It was changed in between"),
             Kind::TooLarge => ("too-large", 413, "The request body is too large"),
             Kind::EventTooLarge => ("event-too-large", 413, "The event is too large"),
@@ -109,6 +126,10 @@ impl Kind {
             Kind::InvalidEvent => ("invalid-event", 422, "The event is wrong"),
             Kind::NameReserved => ("name-reserved", 422, "Only the hub makes events of this name"),
             Kind::Quota => ("quota", 422, "A limit of the company is reached"),
+            Kind::IdempotencyKeyReused => ("idempotency-key-reused", 422, "Another request had this Idempotency-Key"),
+            Kind::RateLimited => ("rate-limited", 429, "Too many events in too short a time"),
+            Kind::StorageLimit => ("storage-limit", 429, "The company's share of the log is full"),
+            Kind::HeldLimit => ("held-limit", 429, "No more events of unknown sites are held"),
             Kind::Internal => ("internal", 500, "Something went wrong here"),
             Kind::Behind => ("behind", 503, "The log is behind"),
             Kind::DiskFull => ("disk-full", 503, "The disk is full or nearly full"),
@@ -140,6 +161,7 @@ pub struct Problem {
     errors: Vec<Place>,
     internal: Option<String>,
     retry_after: Option<u32>,
+    standing: Option<Standing>,
 }
 
 /// The handlers' result.
@@ -191,7 +213,7 @@ impl ProblemBody {
 impl Problem {
     /// A problem with what the caller reads.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), internal: None, retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), internal: None, retry_after: None, standing: None }
     }
 
     /// With a wrong value.
@@ -253,7 +275,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let instance = format!("{INSTANCE_PREFIX}{:016x}", rand::random::<u64>());
         self.log(&instance);
-        let Problem { kind, detail, errors, retry_after, .. } = self;
+        let Problem { kind, detail, errors, retry_after, standing, .. } = self;
         let body = ProblemBody { instance: Some(instance), ..ProblemBody::new(kind, detail, errors) };
         let mut response = (kind.status(), axum::Json(body)).into_response();
         let headers = response.headers_mut();
@@ -264,7 +286,36 @@ impl IntoResponse for Problem {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(standing) = &standing {
+            rate_headers(headers, standing);
+        }
         response
+    }
+}
+
+/// Says how a bucket of events stands (draft-ietf-httpapi-ratelimit-headers-10).
+pub fn rate_headers(headers: &mut HeaderMap, standing: &Standing) {
+    let Standing { rate, remaining, full_in } = standing;
+    for (name, text) in [
+        ("ratelimit-policy", format!("\"events\";q={rate};w=1")),
+        ("ratelimit", format!("\"events\";r={remaining};t={full_in}")),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(e: Exceeded) -> Self {
+        let whose = match e.whose {
+            Whose::Key(_) => "the key",
+            Whose::Company(_) => "the company",
+        };
+        let rate = e.standing.rate;
+        let detail = format!("{whose} may send {rate} events a second here; nothing was kept, send them again later");
+        let problem = Problem::new(Kind::RateLimited, detail).retry_after(e.retry_after);
+        Problem { standing: Some(e.standing), ..problem }
     }
 }
 
@@ -303,6 +354,12 @@ impl From<IngestError> for Problem {
             }
             IngestError::Append(e) => e.into(),
             IngestError::Sites(e) => e.into(),
+            IngestError::Rate(e) => e.into(),
+            IngestError::Stored { limit } => Problem::new(
+                Kind::StorageLimit,
+                format!("the company may have {limit} bytes in the log; nothing was kept, its oldest events make room when their retention ends"),
+            )
+            .retry_after(STORED_RETRY_SECONDS),
         }
     }
 }

@@ -327,10 +327,10 @@ impl Runner {
         let mut outcomes = self.lane.take_outcomes(now);
         let released = outcomes.take_released();
         self.saved_cursor = outcomes.cursor;
-        let (stores, meters) = (self.context.stores.clone(), self.context.meters.clone());
+        let context = self.context.clone();
         let place = Place { company: self.integration.company, no: self.integration.no, epoch: self.lease.epoch() };
         let rows = std::mem::take(&mut self.rows);
-        async move { (released, commit(stores, place, outcomes, rows, now, meters).await) }.boxed()
+        async move { (released, commit(&context, place, outcomes, rows, now).await) }.boxed()
     }
 
     fn finish_expiry(&mut self) {

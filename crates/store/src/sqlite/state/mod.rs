@@ -1,16 +1,19 @@
 //! The state in one file, attempts in a file for each day.
 
+mod answers;
 mod attempts;
 mod audit;
 mod companies;
 mod documents;
 mod entries;
+mod held;
 mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
 mod rejected;
 mod sweep;
+mod usage;
 mod writer;
 
 use std::fs::File;
