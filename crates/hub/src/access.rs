@@ -13,7 +13,7 @@ use tillstream_model::{CompanyNo, Time};
 use tillstream_store::state::{Bound, Company, Key};
 use tillstream_store::{State, StoreError};
 
-pub use cache::{CACHED_FOR, CACHED_KEYS};
+pub use cache::{CACHED_FOR, CACHED_KEYS, is_fresh};
 pub use scope::{ALL, NoScope, Scope, Scopes};
 
 /// What every key starts with.

@@ -1,28 +1,45 @@
 //! The only door to the log.
 
+mod hold;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tillstream_model::incoming::{self, Drop, Unreadable};
 use tillstream_model::path::Path;
-use tillstream_model::{CompanyNo, Content, EventId, Seq};
-use tillstream_store::state::Company;
-use tillstream_store::{Append, AppendError, Appended, Clock, Log, StoreError};
+use tillstream_model::{CompanyNo, Content, EventId, Seq, Time};
+use tillstream_store::state::{Company, UnknownSites};
+use tillstream_store::usage::Counts;
+use tillstream_store::{Append, AppendError, Appended, Clock, StoreError, Stores};
 use tokio::time::Instant;
 
 use crate::observe::Meters;
+use crate::rates::{Exceeded, Rates, Standing, Whose};
 use crate::sites::Sites;
+use crate::usage::Usage;
 
+pub use hold::{HeldAt, Released};
 pub use tillstream_model::incoming::Body as BodyKind;
 
 /// Takes events in and answers after they are durable.
 pub struct Ingest {
-    log: Arc<dyn Log>,
+    stores: Stores,
     sites: Arc<Sites>,
+    usage: Arc<Usage>,
+    rates: Rates,
     clock: Clock,
     meters: Meters,
     drops: RwLock<HashMap<CompanyNo, Arc<Dropped>>>,
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sender<'a> {
+    /// Only events of these sites are taken; of all when there are none.
+    pub only: &'a [String],
+    /// The key's id, and how many events a second it may send.
+    pub key: Option<(&'a str, Option<u32>)>,
 }
 
 /// A company's `ingest_drop`, parsed.
@@ -38,6 +55,10 @@ pub struct Report {
     pub accepted: Vec<Accepted>,
     /// Not in the log, and why.
     pub rejected: Vec<Refused>,
+    /// Kept beside the log until a person decides.
+    pub held: Vec<HeldAt>,
+    /// How the sender's tightest limit stands, if there is one.
+    pub standing: Option<Standing>,
 }
 
 /// An event that is in the log.
@@ -58,7 +79,8 @@ pub struct Accepted {
 pub struct Refused {
     /// Its place in the request.
     pub index: usize,
-    /// `invalid-event`, `event-too-large`, `name-reserved`, `not-found` or `idempotency-conflict`.
+    /// `invalid-event`, `event-too-large`, `name-reserved`, `not-found`, `idempotency-conflict`, `held-limit` or
+    /// `unavailable`.
     pub slug: &'static str,
     /// What is wrong.
     pub detail: String,
@@ -78,77 +100,127 @@ pub enum IngestError {
     /// The company's sites can't be looked up; the whole request may be repeated.
     #[error(transparent)]
     Sites(#[from] StoreError),
+    /// The sender sends too much.
+    #[error(transparent)]
+    Rate(#[from] Exceeded),
+    /// The company has as much in the log as it may.
+    #[error("the company has more than {limit} bytes in the log")]
+    Stored {
+        /// How much that is.
+        limit: u64,
+    },
 }
 
 impl Ingest {
     /// A door to this log.
-    pub fn new(log: Arc<dyn Log>, sites: Arc<Sites>, clock: Clock, meters: Meters) -> Self {
-        Self { log, sites, clock, meters, drops: RwLock::default() }
+    pub fn new(stores: &Stores, sites: Arc<Sites>, usage: Arc<Usage>, clock: Clock, meters: Meters) -> Self {
+        let (stores, rates, drops) = (stores.clone(), Rates::default(), RwLock::default());
+        Self { stores, sites, usage, rates, clock, meters, drops }
+    }
+
+    /// How much may come in.
+    pub fn rates(&self) -> &Rates {
+        &self.rates
     }
 
     /// Reads a body that is already unpacked and appends its events. Events of one body keep their order; what is wrong
-    /// with one of them does not touch the others. Only events of these sites are taken; of all when there are none.
+    /// with one of them does not touch the others.
     pub async fn accept(
         &self,
         company: &Company,
-        only: &[String],
+        sender: Sender<'_>,
         body: Bytes,
         kind: BodyKind,
     ) -> Result<Report, IngestError> {
         let started = Instant::now();
         let dropped = self.dropped(company);
-        let sites = self.sites.directory(company.no, (self.clock)()).await?;
+        let now = (self.clock)();
+        let sites = self.sites.directory(company.no, now).await?;
         let mut report = Report::default();
-        let mut indices = Vec::new();
         let mut events = Vec::new();
-        for (index, read) in incoming::read(&body, kind, &dropped.drop)?.into_iter().enumerate() {
+        let read = incoming::read(&body, kind, &dropped.drop)?;
+        report.standing = self.take(company, sender, read.len())?;
+        for (index, read) in read.into_iter().enumerate() {
             match read {
                 Ok(mut content) => {
                     sites.settle(&mut content);
-                    match out_of_reach(only, index, &content) {
+                    match out_of_reach(sender.only, index, &content) {
                         Some(refused) => report.rejected.push(refused),
-                        None => {
-                            indices.push(index);
-                            events.push(content);
-                        }
+                        None => events.push((index, content)),
                     }
                 }
                 Err(r) => report.rejected.push(Refused { index, slug: r.slug, detail: r.detail, path: r.path }),
             }
         }
         drop(body);
+        self.check_room(company, &events, now).await?;
+        let held = self.unknown(company, &sites, &mut events, now).await?;
         if !events.is_empty() {
-            let heard: BTreeSet<Box<str>> = events.iter().filter_map(|e| e.site.clone()).collect();
-            self.append(company, events, &indices, &mut report).await?;
-            self.sites.heard(company.no, heard.into_iter(), (self.clock)());
+            self.append(company, events, &mut report).await?;
             self.meters.append_seconds.record(started.elapsed());
         }
+        self.hold(company, held, &mut report, now).await;
+        report.rejected.sort_by_key(|r| r.index);
         self.count(&report);
         Ok(report)
     }
 
+    /// Appends events, each with its place in the request. Conflicts are the only ones that are refused.
     async fn append(
         &self,
         company: &Company,
-        events: Vec<Content>,
-        indices: &[usize],
+        events: Vec<(usize, Content)>,
         report: &mut Report,
     ) -> Result<(), AppendError> {
+        let heard: BTreeSet<Box<str>> = events.iter().filter_map(|(_, e)| e.site.clone()).collect();
+        let sizes: Vec<u64> = events.iter().map(|(_, e)| e.size() as u64).collect();
+        let (indices, events): (Vec<usize>, Vec<Content>) = events.into_iter().unzip();
         let append = Append { company: company.no, retention: company.retention, events };
-        for (appended, &index) in self.log.append(append).await?.into_iter().zip(indices) {
+        let mut counts = Counts::default();
+        let appended = self.stores.log.append(append).await?;
+        let (now, mut at) = ((self.clock)(), None);
+        for ((appended, index), size) in appended.into_iter().zip(indices).zip(sizes) {
             match appended {
-                Appended::New { seq, id } => report.accepted.push(Accepted { index, id, seq, duplicate: false }),
+                Appended::New { seq, id } => {
+                    counts.add(&Counts { events: 1, bytes: size, ..Counts::default() });
+                    at = Some(id.time());
+                    report.accepted.push(Accepted { index, id, seq, duplicate: false });
+                }
                 Appended::Duplicate { seq, id } => report.accepted.push(Accepted { index, id, seq, duplicate: true }),
-                Appended::Conflict => report.rejected.push(Refused {
-                    index,
-                    slug: "idempotency-conflict",
-                    detail: "another event was accepted under this id in the last 7 days".into(),
-                    path: Some("id".into()),
-                }),
+                Appended::Conflict => report.rejected.push(hold::conflict(index)),
             }
         }
-        report.rejected.sort_by_key(|r| r.index);
+        // The log's own time says in which day's segment they are.
+        self.usage.add(company.no, Some(company.retention), &counts, at.unwrap_or(now));
+        self.sites.heard(company.no, heard.into_iter(), now);
         Ok(())
+    }
+
+    fn take(&self, company: &Company, sender: Sender<'_>, events: usize) -> Result<Option<Standing>, Exceeded> {
+        let of_company = company.rules.limits.events_per_second;
+        let of_key = sender.key.filter(|(_, limit)| limit.is_some());
+        if of_company.is_none() && of_key.is_none() {
+            return Ok(None);
+        }
+        let company = (Whose::Company(company.no), of_company);
+        match of_key {
+            Some((id, limit)) => self.rates.take(&[(Whose::Key(id.to_owned()), limit), company], events),
+            None => self.rates.take(&[company], events),
+        }
+    }
+
+    async fn check_room(
+        &self,
+        company: &Company,
+        events: &[(usize, Content)],
+        now: Time,
+    ) -> Result<(), IngestError> {
+        let Some(limit) = company.rules.limits.stored_bytes else { return Ok(()) };
+        let more: u64 = events.iter().map(|(_, e)| e.size() as u64).sum();
+        match self.usage.stored_bytes(company.no, now).await? + more > limit {
+            true => Err(IngestError::Stored { limit }),
+            false => Ok(()),
+        }
     }
 
     fn dropped(&self, company: &Company) -> Arc<Dropped> {

@@ -7,12 +7,15 @@ pub mod access;
 pub mod api;
 pub mod deliver;
 pub mod documents;
+pub mod held;
 pub mod ingest;
 pub mod jobs;
 pub mod observe;
 pub mod problem;
+pub mod rates;
 pub mod sites;
 mod upkeep;
+pub mod usage;
 
 use std::sync::Arc;
 
@@ -26,6 +29,7 @@ use deliver::Deliver;
 use ingest::Ingest;
 use observe::Metrics;
 use sites::Sites;
+use usage::Usage;
 
 /// The epoch of a log that was never restored: the first part of positions that are handed out.
 pub const FIRST_EPOCH: u32 = 1;
@@ -52,6 +56,7 @@ struct Inner {
     access: Access,
     ingest: Ingest,
     sites: Arc<Sites>,
+    usage: Arc<Usage>,
     deliver: Deliver,
     jobs: jobs::Runner,
     tasks: TaskTracker,
@@ -67,12 +72,15 @@ impl Hub {
         clock: Clock,
     ) -> anyhow::Result<Hub> {
         let metrics = Metrics::new();
-        let deliver = Deliver::start(&stores, &outbound, &clock, metrics.meters.clone(), config.budgets).await?;
+        let usage = Arc::new(Usage::new(stores.state.clone()));
+        let counts = deliver::Counting { meters: metrics.meters.clone(), usage: usage.clone() };
+        let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets).await?;
         let sites = Arc::new(Sites::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
-            ingest: Ingest::new(stores.log.clone(), sites.clone(), clock.clone(), metrics.meters.clone()),
+            ingest: Ingest::new(&stores, sites.clone(), usage.clone(), clock.clone(), metrics.meters.clone()),
             sites,
+            usage,
             deliver,
             jobs: jobs::Runner::default(),
             stores,
@@ -138,6 +146,11 @@ impl Hub {
         &self.0.sites
     }
 
+    /// What companies use.
+    pub fn usage(&self) -> &Usage {
+        &self.0.usage
+    }
+
     /// The lanes.
     pub fn deliver(&self) -> &Deliver {
         &self.0.deliver
@@ -170,5 +183,6 @@ impl Hub {
         self.0.tasks.close();
         self.0.deliver.shutdown().await;
         self.0.tasks.wait().await;
+        self.0.usage.flush().await;
     }
 }

@@ -4,7 +4,7 @@
 //! Both carry the same `instance`, so that a caller's report leads to the line in the log.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tillstream_model::incoming::Unreadable;
 use tillstream_model::integration::Wrong;
@@ -12,6 +12,7 @@ use tillstream_store::{AppendError, StoreError};
 use utoipa::ToSchema;
 
 use crate::ingest::IngestError;
+use crate::rates::{Exceeded, Standing, Whose};
 
 /// Media type of every error answer.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -24,6 +25,8 @@ pub const INSTANCE_PREFIX: &str = "urn:tillstream:request:";
 const BEHIND_RETRY_SECONDS: u32 = 1;
 /// `Retry-After` while the log can't be reached.
 const UNAVAILABLE_RETRY_SECONDS: u32 = 5;
+/// `Retry-After` while a company's share is full: days are dropped once a day.
+const STORED_RETRY_SECONDS: u32 = 3_600;
 /// `Retry-After` while the disk is full: somebody has to make room.
 const DISK_FULL_RETRY_SECONDS: u32 = 30;
 
@@ -33,6 +36,7 @@ const DISK_FULL_RETRY_SECONDS: u32 = 30;
 pub enum Kind {
     InvalidBody,
     InvalidQuery,
+    InvalidHeader,
     CompanyRequired,
     Unauthenticated,
     Forbidden,
@@ -42,6 +46,7 @@ pub enum Kind {
     Taken,
     UnderWay,
     IdempotencyConflict,
+    InProgress,
     Changed,
     TooLarge,
     EventTooLarge,
@@ -52,6 +57,10 @@ pub enum Kind {
     InvalidEvent,
     NameReserved,
     Quota,
+    IdempotencyKeyReused,
+    RateLimited,
+    StorageLimit,
+    HeldLimit,
     Internal,
     Behind,
     DiskFull,
@@ -60,9 +69,10 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 25] = [
+    pub const ALL: [Kind; 31] = [
         Kind::InvalidBody,
         Kind::InvalidQuery,
+        Kind::InvalidHeader,
         Kind::CompanyRequired,
         Kind::Unauthenticated,
         Kind::Forbidden,
@@ -72,6 +82,7 @@ impl Kind {
         Kind::Taken,
         Kind::UnderWay,
         Kind::IdempotencyConflict,
+        Kind::InProgress,
         Kind::Changed,
         Kind::TooLarge,
         Kind::EventTooLarge,
@@ -82,6 +93,10 @@ impl Kind {
         Kind::InvalidEvent,
         Kind::NameReserved,
         Kind::Quota,
+        Kind::IdempotencyKeyReused,
+        Kind::RateLimited,
+        Kind::StorageLimit,
+        Kind::HeldLimit,
         Kind::Internal,
         Kind::Behind,
         Kind::DiskFull,
@@ -93,6 +108,7 @@ impl Kind {
         match self {
             Kind::InvalidBody => ("invalid-body", 400, "The request body can't be read"),
             Kind::InvalidQuery => ("invalid-query", 400, "A query parameter is wrong"),
+            Kind::InvalidHeader => ("invalid-header", 400, "A request header is wrong"),
             Kind::CompanyRequired => ("company-required", 400, "The request has to name a company"),
             Kind::Unauthenticated => ("unauthenticated", 401, "No valid key"),
             Kind::Forbidden => ("forbidden", 403, "The key may not do this"),
@@ -102,6 +118,7 @@ impl Kind {
             Kind::Taken => ("taken", 409, "The id is taken"),
             Kind::UnderWay => ("under-way", 409, "Something like it is under way"),
             Kind::IdempotencyConflict => ("idempotency-conflict", 409, "Another event has this idempotency id"),
+            Kind::InProgress => ("in-progress", 409, "The same request is being answered"),
             Kind::Changed => ("changed", 412, "It was changed in between"),
             Kind::TooLarge => ("too-large", 413, "The request body is too large"),
             Kind::EventTooLarge => ("event-too-large", 413, "The event is too large"),
@@ -112,6 +129,10 @@ impl Kind {
             Kind::InvalidEvent => ("invalid-event", 422, "The event is wrong"),
             Kind::NameReserved => ("name-reserved", 422, "Only the hub makes events of this name"),
             Kind::Quota => ("quota", 422, "A limit of the company is reached"),
+            Kind::IdempotencyKeyReused => ("idempotency-key-reused", 422, "Another request had this Idempotency-Key"),
+            Kind::RateLimited => ("rate-limited", 429, "Too many events in too short a time"),
+            Kind::StorageLimit => ("storage-limit", 429, "The company's share of the log is full"),
+            Kind::HeldLimit => ("held-limit", 429, "No more events of unknown sites are held"),
             Kind::Internal => ("internal", 500, "Something went wrong here"),
             Kind::Behind => ("behind", 503, "The log is behind"),
             Kind::DiskFull => ("disk-full", 503, "The disk is full or nearly full"),
@@ -143,6 +164,7 @@ pub struct Problem {
     errors: Vec<Place>,
     internal: Option<String>,
     retry_after: Option<u32>,
+    standing: Option<Standing>,
 }
 
 /// The handlers' result.
@@ -194,7 +216,7 @@ impl ProblemBody {
 impl Problem {
     /// A problem with what the caller reads.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), internal: None, retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), internal: None, retry_after: None, standing: None }
     }
 
     /// With a wrong value.
@@ -256,7 +278,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let instance = format!("{INSTANCE_PREFIX}{:016x}", rand::random::<u64>());
         self.log(&instance);
-        let Problem { kind, detail, errors, retry_after, .. } = self;
+        let Problem { kind, detail, errors, retry_after, standing, .. } = self;
         let body = ProblemBody { instance: Some(instance), ..ProblemBody::new(kind, detail, errors) };
         let mut response = (kind.status(), axum::Json(body)).into_response();
         let headers = response.headers_mut();
@@ -267,7 +289,36 @@ impl IntoResponse for Problem {
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(standing) = &standing {
+            rate_headers(headers, standing);
+        }
         response
+    }
+}
+
+/// Says how a bucket of events stands (draft-ietf-httpapi-ratelimit-headers-10).
+pub fn rate_headers(headers: &mut HeaderMap, standing: &Standing) {
+    let Standing { rate, remaining, full_in } = standing;
+    for (name, text) in [
+        ("ratelimit-policy", format!("\"events\";q={rate};w=1")),
+        ("ratelimit", format!("\"events\";r={remaining};t={full_in}")),
+    ] {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+impl From<Exceeded> for Problem {
+    fn from(e: Exceeded) -> Self {
+        let whose = match e.whose {
+            Whose::Key(_) => "the key",
+            Whose::Company(_) => "the company",
+        };
+        let rate = e.standing.rate;
+        let detail = format!("{whose} may send {rate} events a second here; nothing was kept, send them again later");
+        let problem = Problem::new(Kind::RateLimited, detail).retry_after(e.retry_after);
+        Problem { standing: Some(e.standing), ..problem }
     }
 }
 
@@ -306,6 +357,12 @@ impl From<IngestError> for Problem {
             }
             IngestError::Append(e) => e.into(),
             IngestError::Sites(e) => e.into(),
+            IngestError::Rate(e) => e.into(),
+            IngestError::Stored { limit } => Problem::new(
+                Kind::StorageLimit,
+                format!("the company may have {limit} bytes in the log; nothing was kept, its oldest events make room when their retention ends"),
+            )
+            .retry_after(STORED_RETRY_SECONDS),
         }
     }
 }

@@ -169,13 +169,19 @@ impl Sites {
 
     /// A company's sites, as they were a few seconds ago at most.
     pub async fn directory(&self, company: CompanyNo, now: Time) -> Result<Arc<Directory>, StoreError> {
-        let known = lock(&self.known).get(&company).map(|k| (k.directory.clone(), k.changes, k.looked_at));
-        if let Some((directory, _, _)) = known.as_ref().filter(|(_, _, at)| now < *at + FRESH && *at <= now) {
-            return Ok(directory.clone());
+        let known = lock(&self.known).get(&company).map(|k| (k.directory.clone(), k.looked_at));
+        if let Some((directory, _)) = known.filter(|(_, at)| now < *at + FRESH && *at <= now) {
+            return Ok(directory);
         }
+        self.look_again(company, now).await
+    }
+
+    /// A company's sites as they are now.
+    pub async fn look_again(&self, company: CompanyNo, now: Time) -> Result<Arc<Directory>, StoreError> {
+        let known = lock(&self.known).get(&company).map(|k| (k.directory.clone(), k.changes));
         let changes = documents::get::<Changes>(&*self.state, Some(company), "all").await?.map_or(0, |c| c.version);
         let directory = match known {
-            Some((directory, then, _)) if then == changes => directory,
+            Some((directory, then)) if then == changes => directory,
             _ => Arc::new(self.read(company).await?),
         };
         lock(&self.known).insert(company, Known { directory: directory.clone(), changes, looked_at: now });

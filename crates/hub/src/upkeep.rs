@@ -24,9 +24,19 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
                 hub.deliver().gauge();
                 hub.metrics().upkeep();
                 hub.sites().flush(hub.now()).await;
+                hub.usage().flush().await;
+                spread_limits(&hub).await;
             }
             _ = rounds.tick() => round(&hub).await,
         }
+    }
+}
+
+/// Each node allows its share of what companies and keys may send.
+async fn spread_limits(hub: &Hub) {
+    match hub.stores().nodes.all().await {
+        Ok(nodes) => hub.ingest().rates().spread_over(nodes.iter().filter(|n| n.is_alive).count()),
+        Err(e) => tracing::warn!(error = %e, "nodes could not be counted; limits are spread as before"),
     }
 }
 

@@ -4,8 +4,10 @@
 //! engine runs. Nothing assumes a transaction over both: appending is idempotent by itself and everything made from
 //! events is a cursor over them.
 
+pub mod answers;
 pub mod bell;
 mod engine;
+pub mod held;
 pub mod log;
 pub mod nodes;
 pub mod page;
@@ -16,15 +18,19 @@ pub mod sqlite;
 pub mod state;
 pub mod suite;
 pub mod transfer;
+pub mod usage;
 
 use std::sync::Arc;
 
+pub use answers::Answers;
 pub use bell::Bell;
+pub use held::Held;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;
 pub use page::Page;
 pub use seal::{MasterKey, Sealer};
 pub use state::State;
+pub use usage::Usage;
 
 /// An engine, as the hub holds it.
 #[derive(Clone)]

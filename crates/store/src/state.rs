@@ -8,7 +8,7 @@ use tillstream_model::integration::{Settings, Status};
 use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
 
 pub use crate::records::*;
-use crate::{Page, Result, Retention, StoreError};
+use crate::{Answers, Held, Page, Result, Retention, StoreError, Usage};
 
 /// An id is taken already.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum SaveError {
 /// - **Secrets** are sealed before they are written and opened when they are read ([`crate::seal`]).
 /// - **Lists** are newest first unless said otherwise, cursor-paged, and cost what a page costs.
 #[async_trait]
-pub trait State: Send + Sync {
+pub trait State: Usage + Answers + Held {
     /// Makes a company.
     async fn create_company(
         &self,

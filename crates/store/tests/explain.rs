@@ -50,6 +50,10 @@ const MOST: &[(&str, Rows)] = &[
     ("documents", |page| page),
     ("audit", |page| page + 1),
     ("audit of one", |page| page + 1),
+    ("usage", |days| days),
+    // There are few of a company; the server may read all of them and sort.
+    ("held_sites", |_| HELD_SITES),
+    ("held", |page| page),
     ("attempts of one", |page| page + 3 * DAYS),
     // A page of each integration when that is not much, else of all together, which are looked for on each day.
     ("attempts of some", |page| FIRST_LOOK.min(BUSY * (page + 1)) + 4 * (page + BUSY * DAYS)),
@@ -73,6 +77,7 @@ const MOST: &[(&str, Rows)] = &[
     ("document", |_| 1),
     ("put_document", |_| 1),
     ("delete_document", |_| 1),
+    ("held_site", |_| 1),
     ("integration", |_| 2),
     ("settings_at", |later_versions| later_versions + 2),
     ("parked_of", |_| 2),
@@ -84,16 +89,25 @@ const MOST: &[(&str, Rows)] = &[
     ("rejected_among", |ids| 2 * ids),
     // What calls that change something look at first; here they find nothing to be changed.
     ("append", |events| events + 4),
+    // Names are counted up to their limit, to see whether there is room.
+    ("begin_answer", |most| most + 4),
+    ("keep_answer", |_| 1),
+    ("forget_answer", |_| 1),
+    // Once to see whether there is room, and the ids.
+    ("hold", |events| HELD_SITES + 2 * events + 4),
+    ("unhold", |ids| ids + 4),
     ("commit", |_| BUCKETS as u64 + 1),
     ("retry_rejected", |_| 2),
     ("delete_rejected", |_| 1),
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
-    ("sweep", |_| 6 * SWEPT_ROWS + DAYS + 4),
+    ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 6),
 ];
 
 /// Which call shows that an index is missing.
 const INDEXES: &[(&str, &str)] = &[
+    ("answers (at)", "sweep"),
+    ("answers (company, id)", "keep_answer"),
     ("attempts (integration, at, seq, number)", "attempts of one"),
     ("attempts (integration, at, seq, number) WHERE (cause IS NOT NULL)", "failed attempts of all"),
     ("attempts (integration, seq)", "attempts_of"),
@@ -104,6 +118,10 @@ const INDEXES: &[(&str, &str)] = &[
     ("entries (id)", "sweep"),
     ("entries (integration, id)", "log_entries"),
     ("events (company, seq)", "read"),
+    ("held (company, site, id)", "held"),
+    ("held (hash) WHERE (hash IS NOT NULL)", "hold"),
+    ("held (id)", "unhold"),
+    ("held_sites (company, site)", "held_sites"),
     ("ids (hash)", "append"),
     ("integrations (company, id)", "integrations"),
     ("integrations (no)", "parked_of"),
@@ -118,6 +136,8 @@ const INDEXES: &[(&str, &str)] = &[
     ("rejected (id)", "delete_rejected"),
     ("rejected (integration, at, id)", "rejected"),
     ("rejected (integration, event_id)", "rejected_of"),
+    ("usage (company, day, retention)", "usage"),
+    ("usage (day)", "sweep"),
     ("versions (integration, version)", "settings_at"),
 ];
 

@@ -15,6 +15,7 @@ mod ingest;
 mod ingest_limits;
 mod isolation;
 mod lifecycle;
+mod limits;
 mod listen;
 mod look;
 mod openapi;

@@ -72,8 +72,8 @@ impl Cache {
     }
 }
 
-/// A clock that was set back makes entries stale, not eternal.
-pub(super) fn is_fresh(at: Time, now: Time) -> bool {
+/// Whether what was looked up then still counts. A clock that was set back makes it stale, not eternal.
+pub fn is_fresh(at: Time, now: Time) -> bool {
     at <= now && now < at + CACHED_FOR
 }
 

@@ -8,17 +8,19 @@ use serde::{Deserialize, Serialize};
 use tillstream_model::integration::Wrong as WrongValue;
 use tillstream_model::path::Path;
 use tillstream_store::Retention;
-use tillstream_store::state::{Company, CompanyStatus, CreateError, Limits, Rules};
+use tillstream_store::state::{Company, CompanyStatus, CreateError, Limits, Rules, UnknownSites};
 use utoipa::ToSchema;
 
 use super::audit::{self, Change};
 use super::docs::{Denied, Missing, Wrong, WrongQuery};
 use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging};
+use super::schema;
 use super::sites::is_zone;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, Result};
+use crate::rates::MAX_RATE;
 
 /// Longest external id, in bytes.
 pub const MAX_ID: usize = 64;
@@ -26,6 +28,9 @@ pub const MAX_ID: usize = 64;
 pub const MAX_NAME: usize = 200;
 /// Most paths that are removed before the log.
 pub const MAX_DROPPED: usize = 100;
+
+/// Most bytes in the log that a limit may allow: a pebibyte.
+pub const MAX_STORED_BYTES: u64 = 1 << 50;
 
 /// A company.
 #[derive(Debug, Serialize, ToSchema)]
@@ -47,8 +52,24 @@ pub struct CompanyView {
     pub timezone: String,
     /// How much it may use.
     pub limits: LimitsView,
+    /// What is done with events of sites that nobody has made: they are accepted, and the site is flagged as new, or
+    /// they are held until a person releases them.
+    #[schema(value_type = schema::UnknownSites)]
+    pub unknown_sites: UnknownSites,
     /// Paths inside `data` that are removed before the log.
     pub ingest_drop: Vec<String>,
+    /// What it uses now; missing for a key that is bound to sites or integrations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<UsageView>,
+}
+
+/// What a company uses now.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CompanyUsage)]
+pub struct UsageView {
+    /// Bytes of its events in the log, as they count for `limits.stored_bytes`.
+    #[schema(example = 120_000_000)]
+    pub stored_bytes: u64,
 }
 
 /// How much a company may use.
@@ -56,6 +77,12 @@ pub struct CompanyView {
 #[serde(default, deny_unknown_fields)]
 #[schema(as = Limits)]
 pub struct LimitsView {
+    /// Events accepted in a second, on all nodes together; null: any number.
+    #[schema(minimum = 1, maximum = 1_000_000, required = true)]
+    pub events_per_second: Option<u32>,
+    /// Bytes of events in the log; null: any number.
+    #[schema(maximum = 1_125_899_906_842_624_i64, required = true)]
+    pub stored_bytes: Option<u64>,
     /// Integrations; null: 1,000.
     #[schema(minimum = 0, maximum = 1000, required = true)]
     pub integrations: Option<u32>,
@@ -79,10 +106,28 @@ pub struct CompanyWritten {
     /// How much it may use.
     #[serde(default)]
     pub limits: LimitsView,
+    /// What is done with events of sites that nobody has made; `accept` when left out.
+    #[serde(default)]
+    #[schema(value_type = schema::UnknownSites, required = false)]
+    pub unknown_sites: UnknownSites,
     /// Paths inside `data` that are removed before the log; card data when left out.
     #[serde(default)]
     #[schema(max_items = 100)]
     pub ingest_drop: Option<Vec<String>>,
+}
+
+impl From<Limits> for LimitsView {
+    fn from(l: Limits) -> Self {
+        let Limits { events_per_second, stored_bytes, integrations } = l;
+        LimitsView { events_per_second, stored_bytes, integrations }
+    }
+}
+
+impl From<LimitsView> for Limits {
+    fn from(l: LimitsView) -> Self {
+        let LimitsView { events_per_second, stored_bytes, integrations } = l;
+        Limits { events_per_second, stored_bytes, integrations }
+    }
 }
 
 impl From<&Company> for CompanyView {
@@ -94,8 +139,10 @@ impl From<&Company> for CompanyView {
             retention_days: c.retention.days(),
             status: c.rules.status,
             timezone: timezone.to_owned(),
-            limits: LimitsView { integrations: c.rules.limits.integrations },
+            limits: c.rules.limits.into(),
+            unknown_sites: c.rules.unknown_sites,
             ingest_drop: c.ingest_drop.clone(),
+            usage: None,
         }
     }
 }
@@ -113,19 +160,19 @@ pub async fn list_companies(
     caller: Caller,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<CompanyView>>> {
-    let mut all: Vec<CompanyView> = match caller.named_company() {
-        Some(own) => vec![CompanyView::from(&**own)],
-        None if caller.holder().scopes.is_operator() => {
-            hub.state().companies().await?.iter().map(CompanyView::from).collect()
-        }
+    let mut all: Vec<Company> = match caller.named_company() {
+        Some(own) => vec![(**own).clone()],
+        None if caller.holder().scopes.is_operator() => hub.state().companies().await?,
         None => Vec::new(),
     };
-    all.sort_by(|a, b| a.id.cmp(&b.id));
-    all.retain(|c| paging.after.as_ref().is_none_or(|after| *after < c.id));
-    let more = all.len() > paging.limit.get();
-    all.truncate(paging.limit.get());
-    let next = all.last().filter(|_| more).map(|c| c.id.clone());
-    Ok(Json(Listing { items: all, next }))
+    all.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+    all.retain(|c| paging.after.as_ref().is_none_or(|after| *after < c.external_id));
+    let page = Listing::of_more(all, &paging, |c| &c.external_id);
+    let mut items = Vec::with_capacity(page.items.len());
+    for company in &page.items {
+        items.push(shown(&hub, &caller, company).await?);
+    }
+    Ok(Json(Listing { items, next: page.next }))
 }
 
 /// Read a company
@@ -141,13 +188,27 @@ pub async fn read_company(
     caller: Caller,
     Place(id): Place<String>,
 ) -> Result<Json<CompanyView>> {
+    let company = reached(&hub, &caller, &id).await?;
+    Ok(Json(shown(&hub, &caller, &company).await?))
+}
+
+/// The company with this external id, or 404; that also for one that the caller does not reach.
+pub async fn reached(hub: &Hub, caller: &Caller, id: &str) -> Result<Company> {
     let own = caller.named_company().filter(|c| c.external_id == id);
     let found = match own {
         Some(own) => Some((**own).clone()),
-        None if caller.holder().scopes.is_operator() && caller.named_company().is_none() => find(&hub, &id).await?,
+        None if caller.holder().scopes.is_operator() && caller.named_company().is_none() => find(hub, id).await?,
         None => None,
     };
-    found.as_ref().map(CompanyView::from).map(Json).ok_or_else(|| unknown(&id))
+    found.ok_or_else(|| unknown(id))
+}
+
+async fn shown(hub: &Hub, caller: &Caller, company: &Company) -> Result<CompanyView> {
+    let usage = match caller.is_bound() {
+        true => None,
+        false => Some(UsageView { stored_bytes: hub.usage().stored_bytes(company.no, hub.now()).await? }),
+    };
+    Ok(CompanyView { usage, ..CompanyView::from(company) })
 }
 
 /// Save a company
@@ -178,14 +239,14 @@ pub async fn save_company(
     };
     let rules = Rules {
         status: company.rules.status,
-        limits: Limits { integrations: written.limits.integrations, ..company.rules.limits },
+        limits: written.limits.into(),
+        unknown_sites: written.unknown_sites,
         timezone: written.timezone.unwrap_or_default(),
-        ..company.rules
     };
     let company = Company { name: written.name, retention, ingest_drop: dropped, rules, ..company };
     let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-    let view = save(&hub, &caller, before, company, "company.saved").await?;
-    Ok((status, Json(view)).into_response())
+    save(&hub, &caller, before, &company, "company.saved").await?;
+    Ok((status, Json(shown(&hub, &caller, &company).await?)).into_response())
 }
 
 /// Suspend a company
@@ -230,34 +291,32 @@ async fn set_status(
     caller.may(Scope::Instance)?;
     let before = find(hub, id).await?.ok_or_else(|| unknown(id))?;
     if before.rules.status == status {
-        return Ok(Json(CompanyView::from(&before)));
+        return Ok(Json(shown(hub, caller, &before).await?));
     }
     let company = Company { rules: Rules { status, ..before.rules.clone() }, ..before.clone() };
-    let no = company.no;
-    let view = save(hub, caller, Some(before), company, action).await?;
-    hub.deliver().company_changed(no).await?;
-    Ok(Json(view))
+    save(hub, caller, Some(before), &company, action).await?;
+    hub.deliver().company_changed(company.no).await?;
+    Ok(Json(shown(hub, caller, &company).await?))
 }
 
 async fn save(
     hub: &Hub,
     caller: &Caller,
     before: Option<Company>,
-    company: Company,
+    company: &Company,
     action: &'static str,
-) -> Result<CompanyView> {
-    let view = CompanyView::from(&company);
-    let no = company.no;
-    if before.as_ref() != Some(&company) {
-        if !hub.state().save_company(company).await? {
+) -> Result<()> {
+    if before.as_ref() != Some(company) {
+        let view = CompanyView::from(company);
+        if !hub.state().save_company(company.clone()).await? {
             return Err(unknown(&view.id));
         }
         hub.access().company_changed();
         let mut change = Change::of(action, format!("company {}", view.id)).after(&view);
         change.before = before.as_ref().and_then(|b| serde_json::to_value(CompanyView::from(b)).ok());
-        audit::note(hub, caller, Some(no), change).await?;
+        audit::note(hub, caller, Some(company.no), change).await?;
     }
-    Ok(view)
+    Ok(())
 }
 
 async fn make(hub: &Hub, id: &str, name: &str, retention: Retention, dropped: &[String]) -> Result<Company> {
@@ -299,6 +358,12 @@ fn check(id: &str, written: &CompanyWritten) -> Result<Retention> {
     if written.limits.integrations.is_some_and(|n| n as usize > super::MAX_INTEGRATIONS) {
         wrong.push(WrongValue::new("limits.integrations", format!("at most {}", super::MAX_INTEGRATIONS)));
     }
+    if written.limits.events_per_second.is_some_and(|n| !(1..=MAX_RATE).contains(&n)) {
+        wrong.push(WrongValue::new("limits.events_per_second", format!("1 to {MAX_RATE}")));
+    }
+    if written.limits.stored_bytes.is_some_and(|n| n > MAX_STORED_BYTES) {
+        wrong.push(WrongValue::new("limits.stored_bytes", format!("at most {MAX_STORED_BYTES}")));
+    }
     let dropped = written.ingest_drop.as_deref().unwrap_or_default();
     if dropped.len() > MAX_DROPPED {
         wrong.push(WrongValue::new("ingest_drop", format!("at most {MAX_DROPPED} paths")));
@@ -329,6 +394,7 @@ mod tests {
             retention_days: None,
             timezone: None,
             limits: LimitsView::default(),
+            unknown_sites: UnknownSites::default(),
             ingest_drop: None,
         }
     }
@@ -344,11 +410,23 @@ mod tests {
             name: " ".into(),
             retention_days: Some(31),
             timezone: Some("Mars/Base".into()),
-            limits: LimitsView { integrations: Some(1_001) },
+            limits: LimitsView {
+                events_per_second: Some(0),
+                stored_bytes: Some(MAX_STORED_BYTES + 1),
+                integrations: Some(1_001),
+            },
+            unknown_sites: UnknownSites::Hold,
             ingest_drop: Some(vec!["ok".into(), "a..b".into()]),
         };
         let found = paths("a b", &wrong);
-        assert_eq!(found, ["id", "name", "timezone", "limits.integrations", "ingest_drop[1]", "retention_days"]);
+        let limits = ["limits.integrations", "limits.events_per_second", "limits.stored_bytes"];
+        assert_eq!(found, [&["id", "name", "timezone"][..], &limits, &["ingest_drop[1]", "retention_days"]].concat());
+        let most = LimitsView {
+            events_per_second: Some(MAX_RATE),
+            stored_bytes: Some(MAX_STORED_BYTES),
+            integrations: Some(1_000),
+        };
+        assert!(paths("a", &CompanyWritten { limits: most, ..written() }).is_empty());
         assert_eq!(paths(&"a".repeat(MAX_ID + 1), &written()), ["id"]);
     }
 

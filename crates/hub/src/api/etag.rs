@@ -2,12 +2,16 @@
 
 use std::convert::Infallible;
 
+use axum::Json;
 use axum::extract::FromRequestParts;
-use http::header;
+use axum::response::{IntoResponse, Response};
 use http::request::Parts;
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 use tillstream_model::integration::Status;
 use tillstream_store::state::Integration;
 
+use crate::documents::Saved;
 use crate::problem::{Kind, Problem, Result};
 
 /// The tag of an integration: its version and status.
@@ -17,6 +21,20 @@ pub fn of(integration: &Integration) -> String {
         Status::Stopped => "stopped",
     };
     format!("\"{}-{status}\"", integration.version)
+}
+
+/// The tag of a document.
+pub fn of_document<T>(saved: &Saved<T>) -> String {
+    format!("\"{}\"", saved.version)
+}
+
+/// An answer with a tag.
+pub fn answer(status: StatusCode, tag: String, body: impl Serialize) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
 }
 
 /// The request's `If-Match`, if it has one.

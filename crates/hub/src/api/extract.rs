@@ -69,6 +69,16 @@ impl Caller {
         &self.holder.bound.integrations
     }
 
+    /// Whether the key reaches only some sites or integrations.
+    pub fn is_bound(&self) -> bool {
+        !(self.holder.bound.sites.is_empty() && self.holder.bound.integrations.is_empty())
+    }
+
+    /// The key's id, and how many events a second it may send.
+    pub fn rate(&self) -> (&str, Option<u32>) {
+        (&self.holder.key_id, self.holder.bound.events_per_second)
+    }
+
     /// Who holds the key.
     pub fn holder(&self) -> &Holder {
         &self.holder

@@ -1,8 +1,7 @@
 //! An integration as it is shown.
 
-use axum::Json;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tillstream_model::integration::{
     Delivery, Events, Format, PerSite, Settings, Signing, SigningSecret, Status, Target, Type,
@@ -129,12 +128,7 @@ pub async fn view<'a>(hub: &Hub, integration: &'a Integration, head: Seq, show: 
 /// The answer with an integration and its tag.
 pub async fn answer(hub: &Hub, integration: &Integration, status: StatusCode, show: Show) -> Result<Response> {
     let head = hub.log().head(integration.company).await?;
-    let view = view(hub, integration, head, show).await?;
-    let mut response = (status, Json(view)).into_response();
-    if let Ok(tag) = HeaderValue::try_from(etag::of(integration)) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    Ok(response)
+    Ok(etag::answer(status, etag::of(integration), view(hub, integration, head, show).await?))
 }
 
 fn put_together(integration: &Integration, cursor: CursorView, show: Show) -> IntegrationView<'_> {

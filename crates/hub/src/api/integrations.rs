@@ -76,19 +76,17 @@ pub async fn list_integrations(
 ) -> Result<Response> {
     let company = caller.company(Scope::IntegrationsRead)?;
     let limit = paging.limit.get();
-    let mut found = match caller.bound_integrations() {
+    let found = match caller.bound_integrations() {
         [] => hub.state().integrations(company.no, paging.after.as_deref(), limit + 1).await?,
         bound => of_bound(&hub, company, bound, paging.after.as_deref()).await?,
     };
-    let more = found.len() > limit;
-    found.truncate(limit);
+    let page = Listing::of_more(found, &paging, |i| &i.settings.id);
     let head = hub.log().head(company.no).await?;
-    let mut items = Vec::with_capacity(found.len());
-    for integration in &found {
+    let mut items = Vec::with_capacity(page.items.len());
+    for integration in &page.items {
         items.push(view(&hub, integration, head, Show::Masked).await?);
     }
-    let next = found.last().filter(|_| more).map(|i| i.settings.id.clone());
-    Ok(Json(Listing { items, next }).into_response())
+    Ok(Json(Listing { items, next: page.next }).into_response())
 }
 
 /// Read an integration

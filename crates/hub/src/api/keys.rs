@@ -17,6 +17,7 @@ use super::paging::{Listing, Paging};
 use crate::Hub;
 use crate::access::{NewKey, Scope, Scopes};
 use crate::problem::{Kind, Problem, Result};
+use crate::rates::MAX_RATE;
 
 /// Most keys of a company.
 pub const MAX_KEYS: usize = 1_000;
@@ -46,6 +47,10 @@ pub struct KeyWritten {
     #[serde(default)]
     #[schema(max_items = 100)]
     pub integrations: Vec<String>,
+    /// At most so many events in a second, on all nodes together.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub events_per_second: Option<u32>,
     /// Not valid from then on.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime, required = false)]
@@ -67,6 +72,9 @@ pub struct KeyView {
     pub sites: Vec<String>,
     /// Only for these integrations; all when empty.
     pub integrations: Vec<String>,
+    /// At most so many events in a second; null: as many as the company may.
+    #[schema(required = true)]
+    pub events_per_second: Option<u32>,
     /// When it was made.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
     pub created_at: Time,
@@ -86,6 +94,7 @@ impl From<Key> for KeyView {
             scopes: k.scopes,
             sites: k.bound.sites,
             integrations: k.bound.integrations,
+            events_per_second: k.bound.events_per_second,
             created_at: k.created_at,
             expires_at: k.expires_at,
             last_used_at: k.last_used_at,
@@ -124,7 +133,8 @@ pub async fn create_key(
     check_reach(&caller, scopes, &doc)?;
     let company = if scopes.is_operator() { None } else { Some(caller.company(Scope::KeysWrite)?.no) };
     check_quota(&hub, company).await?;
-    let bound = Bound { sites: doc.sites, integrations: doc.integrations };
+    let bound =
+        Bound { sites: doc.sites, integrations: doc.integrations, events_per_second: doc.events_per_second };
     let new = NewKey { company, name: doc.name, scopes: doc.scopes, bound, expires_at: doc.expires_at };
     let (text, key) = new.make(rand::random(), rand::random(), now);
     hub.state().create_key(key.clone()).await?;
@@ -149,7 +159,7 @@ pub async fn list_keys(
 ) -> Result<Json<Listing<KeyView>>> {
     caller.may(Scope::KeysWrite)?;
     let keys = hub.state().keys(company_of(&caller)).await?;
-    Ok(Json(page(keys, &paging)))
+    Ok(Json(Listing::of_all(keys, &paging, |k| &k.id).map(KeyView::from)))
 }
 
 /// Delete a key
@@ -174,18 +184,6 @@ fn company_of(caller: &Caller) -> Option<CompanyNo> {
     caller.named_company().map(|c| c.no)
 }
 
-fn page(keys: Vec<Key>, paging: &Paging) -> Listing<KeyView> {
-    let start = match &paging.after {
-        Some(after) => keys.iter().position(|k| k.id == *after).map_or(keys.len(), |i| i + 1),
-        None => 0,
-    };
-    let limit = paging.limit.get();
-    let more = keys.len() > start + limit;
-    let items: Vec<KeyView> = keys.into_iter().skip(start).take(limit).map(KeyView::from).collect();
-    let next = items.last().filter(|_| more).map(|k| k.id.clone());
-    Listing { items, next }
-}
-
 fn check(doc: &KeyWritten, now: Time) -> Result<Scopes> {
     let mut wrong = Vec::new();
     if doc.name.trim().is_empty() || doc.name.chars().count() > MAX_NAME {
@@ -198,6 +196,9 @@ fn check(doc: &KeyWritten, now: Time) -> Result<Scopes> {
         if bound.len() > MAX_BOUND || bound.iter().any(|id| !is_id(id)) {
             wrong.push(WrongValue::new(path, format!("at most {MAX_BOUND} ids")));
         }
+    }
+    if doc.events_per_second.is_some_and(|n| !(1..=MAX_RATE).contains(&n)) {
+        wrong.push(WrongValue::new("events_per_second", format!("1 to {MAX_RATE}")));
     }
     if doc.expires_at.is_some_and(|t| t <= now) {
         wrong.push(WrongValue::new("expires_at", "not in the past"));
@@ -253,6 +254,11 @@ fn check_reach(caller: &Caller, scopes: Scopes, doc: &KeyWritten) -> Result<()> 
     if beyond(caller.bound_integrations(), &doc.integrations) {
         wrong.push(WrongValue::new("integrations", "a key gives only what it reaches"));
     }
+    if let (_, Some(most)) = caller.rate()
+        && doc.events_per_second.is_none_or(|n| n > most)
+    {
+        wrong.push(WrongValue::new("events_per_second", format!("a key gives no more than it may: {most}")));
+    }
     if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
 }
 
@@ -271,7 +277,9 @@ mod tests {
     fn written(name: &str, scopes: &[&str], expires_at: Option<Time>) -> Result<Scopes> {
         let scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
         let (sites, integrations) = (Vec::new(), Vec::new());
-        check(&KeyWritten { name: name.to_owned(), scopes, sites, integrations, expires_at }, Time::from_millis(10))
+        let events_per_second = None;
+        let doc = KeyWritten { name: name.to_owned(), scopes, sites, integrations, events_per_second, expires_at };
+        check(&doc, Time::from_millis(10))
     }
 
     #[test]

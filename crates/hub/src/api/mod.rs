@@ -32,6 +32,7 @@ pub mod schema;
 mod signing;
 mod sites;
 mod stats;
+mod usage;
 mod versions;
 
 use std::any::Any;
@@ -122,6 +123,7 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(companies::list_companies))
         .routes(routes!(companies::read_company, companies::save_company))
         .routes(routes!(companies::suspend_company))
+        .routes(routes!(usage::read_usage))
         .routes(routes!(companies::resume_company))
         .routes(routes!(sites::list_sites))
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))

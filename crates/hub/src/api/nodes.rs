@@ -44,14 +44,11 @@ pub async fn list_nodes(
     caller.may(Scope::Instance)?;
     let mut nodes = hub.stores().nodes.all().await?;
     nodes.retain(|node| paging.after.as_ref().is_none_or(|after| *after < node.name));
-    let more = nodes.len() > paging.limit.get();
-    nodes.truncate(paging.limit.get());
-    let next = nodes.last().filter(|_| more).map(|node| node.name.clone());
     let view = |n: tillstream_store::nodes::Node| NodeView {
         name: n.name,
         alive: n.is_alive,
         buckets: n.buckets,
         this: n.is_this,
     };
-    Ok(Json(Listing { items: nodes.into_iter().map(view).collect(), next }))
+    Ok(Json(Listing::of_more(nodes, &paging, |node| &node.name).map(view)))
 }

@@ -73,6 +73,31 @@ pub struct Listing<T> {
     pub next: Option<String>,
 }
 
+impl<T> Listing<T> {
+    /// The page of a list that is in memory as a whole, in its order; `id` names its items, also to callers.
+    pub fn of_all(all: Vec<T>, paging: &Paging, id: impl Fn(&T) -> &str) -> Self {
+        let start = match &paging.after {
+            Some(after) => all.iter().position(|item| id(item) == after).map_or(all.len(), |at| at + 1),
+            None => 0,
+        };
+        Self::of_more(all.into_iter().skip(start), paging, id)
+    }
+
+    /// The page of a list of which one item more than the page may have was asked for.
+    pub fn of_more(found: impl IntoIterator<Item = T>, paging: &Paging, id: impl Fn(&T) -> &str) -> Self {
+        let mut items: Vec<T> = found.into_iter().take(paging.limit.get() + 1).collect();
+        let more = items.len() > paging.limit.get();
+        items.truncate(paging.limit.get());
+        let next = items.last().filter(|_| more).map(|item| id(item).to_owned());
+        Listing { items, next }
+    }
+
+    /// The same page with its items as they are shown.
+    pub fn map<U>(self, view: impl FnMut(T) -> U) -> Listing<U> {
+        Listing { items: self.items.into_iter().map(view).collect(), next: self.next }
+    }
+}
+
 /// The cursor of one list of the state, as callers carry it: the engine's text and a check over it and the list's name.
 /// So what reaches the engine is what it gave out, for this very list.
 pub struct Cursor {
@@ -116,6 +141,21 @@ mod tests {
         assert_eq!(ids_after(&ids, None), ["a", "b", "c"]);
         assert_eq!(ids_after(&ids, Some("a")), ["b", "c"]);
         assert!(ids_after(&ids, Some("c")).is_empty());
+    }
+
+    #[test]
+    fn a_list_in_memory_is_cut_into_pages_that_leave_nothing_out() {
+        let all = || ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+        let page = |after: Option<&str>, limit| {
+            let paging = Paging { after: after.map(str::to_owned), limit: Limit(limit) };
+            let page = Listing::of_all(all(), &paging, String::as_str);
+            (page.items.concat(), page.next)
+        };
+        assert_eq!(page(None, 2), ("ab".into(), Some("b".into())));
+        assert_eq!(page(Some("b"), 2), ("cd".into(), Some("d".into())));
+        assert_eq!(page(Some("d"), 2), ("e".into(), None));
+        assert_eq!(page(None, 5), ("abcde".into(), None));
+        assert_eq!(page(Some("gone"), 5), (String::new(), None));
     }
 
     #[test]

@@ -13,8 +13,8 @@ use super::extract::Caller;
 use super::{body, schema};
 use crate::Hub;
 use crate::access::Scope;
-use crate::ingest::{Accepted, BodyKind, Refused, Report};
-use crate::problem::{Kind, Place, Problem, ProblemBody, Result};
+use crate::ingest::{Accepted, BodyKind, Refused, Report, Sender};
+use crate::problem::{Kind, Place, Problem, ProblemBody, Result, rate_headers};
 
 /// Content types, in the order of [`KINDS`].
 const TYPES: [&str; 2] = ["application/json", "application/x-ndjson"];
@@ -29,6 +29,21 @@ pub struct Receipt {
     accepted: Vec<AcceptedView>,
     /// Not kept.
     rejected: Vec<RefusedView>,
+    /// Durable, but nobody knows their site: kept beside the log until a person releases them. Missing when there are
+    /// none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    held: Vec<HeldView>,
+}
+
+/// An event that is held.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Held)]
+pub struct HeldView {
+    /// Which event of the request, from 0.
+    index: usize,
+    /// Whether it was held already under its idempotency id.
+    duplicate: bool,
 }
 
 /// An event that is durable now.
@@ -65,7 +80,11 @@ pub struct RefusedView {
     post, path = "/v1/events", tag = "events",
     request_body(content((schema::Incoming = "application/json"), (String = "application/x-ndjson"))),
     responses(
-        (status = 202, description = "All are durable", body = Receipt),
+        (status = 202, description = "All are durable", body = Receipt, headers(
+            ("RateLimit", description = "Where a limit is set: events that may come at once now, and seconds until the \
+                most may"),
+            ("RateLimit-Policy", description = "Where a limit is set: events a second")
+        )),
         (status = 207, description = "Some were refused, the others are durable", body = Receipt),
         (status = 422, description = "All were refused", body = Receipt),
         (status = 400, description = "The body can't be read",
@@ -74,6 +93,14 @@ pub struct RefusedView {
             body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Another content type or encoding",
             body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "More events a second than the key or the company may send, or the company's \
+            share of the log is full; nothing was kept",
+            body = ProblemBody, content_type = "application/problem+json",
+            headers(
+                ("Retry-After" = u32, description = "Seconds"),
+                ("RateLimit", description = "How the limit of events stands"),
+                ("RateLimit-Policy", description = "Events a second")
+            )),
         (status = 503, description = "The log takes nothing now; nothing was kept",
             body = ProblemBody, content_type = "application/problem+json",
             headers(("Retry-After" = u32, description = "Seconds"))),
@@ -85,12 +112,18 @@ pub async fn receive_events(State(hub): State<Hub>, caller: Caller, request: Req
     let (parts, body) = request.into_parts();
     let kind = KINDS[body::expect_type(&parts.headers, &TYPES)?];
     let body = body::events(&parts.headers, body).await?;
-    let report = hub.ingest().accept(company, caller.bound_sites(), body, kind).await?;
-    receipt(report)
+    let sender = Sender { only: caller.bound_sites(), key: Some(caller.rate()) };
+    let mut report = hub.ingest().accept(company, sender, body, kind).await?;
+    let standing = report.standing.take();
+    let mut response = receipt(report)?;
+    if let Some(standing) = standing {
+        rate_headers(response.headers_mut(), &standing);
+    }
+    Ok(response)
 }
 
 fn receipt(report: Report) -> Result<Response> {
-    let status = match (report.accepted.len(), report.rejected.len()) {
+    let status = match (report.accepted.len() + report.held.len(), report.rejected.len()) {
         (_, 0) => StatusCode::ACCEPTED,
         (0, _) => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::MULTI_STATUS,
@@ -99,6 +132,7 @@ fn receipt(report: Report) -> Result<Response> {
     let receipt = Receipt {
         accepted: report.accepted.into_iter().map(AcceptedView::from).collect(),
         rejected: report.rejected.into_iter().map(RefusedView::from).collect(),
+        held: report.held.into_iter().map(|h| HeldView { index: h.index, duplicate: h.duplicate }).collect(),
     };
     serde_json::to_writer(&mut json, &receipt).map_err(|e| {
         Problem::new(Kind::Internal, "the answer could not be written; the events are kept").internally(e.to_string())
@@ -131,6 +165,7 @@ mod tests {
             rejected: (0..rejected)
                 .map(|index| Refused { index, slug: "name-reserved", detail: "no".into(), path: Some("name".into()) })
                 .collect(),
+            ..Report::default()
         }
     }
 

@@ -37,6 +37,16 @@ pub enum Status {
     Stopped,
 }
 
+/// What is done with events of sites that nobody has made.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum UnknownSites {
+    /// They are accepted, and the site is flagged as new.
+    Accept,
+    /// They are held until a person releases them.
+    Hold,
+}
+
 /// Where events go: an HTTP receiver, one `POST` for each event.
 #[derive(ToSchema)]
 pub struct Target {

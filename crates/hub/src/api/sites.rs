@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tillstream_model::Time;
 use tillstream_model::incoming::{MAX_ID, is_id};
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::audit::{self, Change};
 use super::docs::{Denied, Guarded, Missing, Stale, Wrong, WrongQuery};
-use super::etag::IfMatch;
+use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging, ids_after};
 use crate::Hub;
@@ -104,18 +104,16 @@ pub async fn list_sites(
 ) -> Result<Json<Listing<SiteView>>> {
     let company = caller.company(Scope::SitesRead)?;
     let (limit, after) = (paging.limit.get(), paging.after.as_deref().unwrap_or_default());
-    let mut found = match caller.bound_sites() {
+    let found = match caller.bound_sites() {
         [] => documents::list::<Site>(hub.state(), Some(company.no), after, limit + 1).await?,
         bound => of_bound(&hub, company, bound, after).await?,
     };
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|s| s.id.clone());
-    let mut items = Vec::with_capacity(found.len());
-    for site in found {
+    let page = Listing::of_more(found, &paging, |s| &s.id);
+    let mut items = Vec::with_capacity(page.items.len());
+    for site in page.items {
         items.push(view(&hub, company, site).await?);
     }
-    Ok(Json(Listing { items, next }))
+    Ok(Json(Listing { items, next: page.next }))
 }
 
 /// Read a site
@@ -158,7 +156,7 @@ pub async fn save_site(
     caller.reaches_site(&id)?;
     check(&id, &written)?;
     let before = documents::get::<Site>(hub.state(), Some(company.no), &id).await?;
-    if_match.check(&before.as_ref().map_or_else(String::new, tag))?;
+    if_match.check(&before.as_ref().map_or_else(String::new, etag::of_document))?;
     check_names(&hub, company, &id, &written).await?;
     let expected = before.as_ref().map_or(Expected::New, |b| Expected::Version(b.version));
     let site = Site {
@@ -196,7 +194,7 @@ pub async fn delete_site(
     let company = caller.company(Scope::SitesWrite)?;
     caller.reaches_site(&id)?;
     let site = documents::get::<Site>(hub.state(), Some(company.no), &id).await?.ok_or_else(|| unknown(&id))?;
-    if_match.check(&tag(&site))?;
+    if_match.check(&etag::of_document(&site))?;
     documents::delete::<Site>(hub.state(), Some(company.no), &id).await?.ok_or_else(|| unknown(&id))?;
     hub.sites().changed(company.no).await.map_err(not_saved)?;
     let change = Change::of("site.deleted", format!("site {id}")).before(&site.value);
@@ -231,23 +229,17 @@ async fn view(hub: &Hub, company: &Company, site: Saved<Site>) -> Result<SiteVie
 }
 
 async fn answer(hub: &Hub, company: &Company, site: Saved<Site>, status: StatusCode) -> Result<Response> {
-    let tag = tag(&site);
-    let mut response = (status, Json(view(hub, company, site).await?)).into_response();
-    if let Ok(tag) = HeaderValue::try_from(tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    Ok(response)
+    let tag = etag::of_document(&site);
+    Ok(etag::answer(status, tag, view(hub, company, site).await?))
 }
 
-fn tag(site: &Saved<Site>) -> String {
-    format!("\"{}\"", site.version)
-}
-
-fn unknown(id: &str) -> Problem {
+/// The 404 of a site.
+pub fn unknown(id: &str) -> Problem {
     Problem::not_found("site", id)
 }
 
-fn not_saved(e: SaveError) -> Problem {
+/// Why a document was not saved.
+pub fn not_saved(e: SaveError) -> Problem {
     match e {
         SaveError::Store(e) => e.into(),
         SaveError::Unknown | SaveError::Changed(_) => {

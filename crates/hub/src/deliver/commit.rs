@@ -7,7 +7,9 @@ use tillstream_model::lane::{GivenUp, Notice, Outcomes, Reason};
 use tillstream_model::{CompanyNo, Event, IntegrationNo, Time};
 use tillstream_store::Stores;
 use tillstream_store::state::{Attempt, LaneCommit, LogEntry, Parked, Rejected, Totals};
+use tillstream_store::usage::Counts;
 
+use super::context::Context;
 use super::replay::{ReplayCommit, finish};
 use crate::observe::Meters;
 
@@ -25,18 +27,19 @@ pub(super) struct Place {
 
 /// Commits outcomes together with the attempts that led to them.
 pub(super) async fn commit(
-    stores: Stores,
+    context: &Context,
     place: Place,
     (outcomes, replay): (Outcomes<Arc<Event>>, Option<ReplayCommit>),
     attempts: Vec<Attempt>,
     now: Time,
-    meters: Meters,
 ) -> tillstream_store::Result<()> {
     let Place { company, no, epoch } = place;
+    let stores = &context.stores;
+    let made = attempts.len() as u64;
     let failures = attempts.iter().filter(|a| a.failure.is_some()).count() as u64;
     let mut reject = Vec::with_capacity(outcomes.given_up.len());
     for given_up in outcomes.given_up {
-        match event_of(&stores, company, no, &given_up).await? {
+        match event_of(stores, company, no, &given_up).await? {
             Some(event) => reject.push(rejected(given_up, event, now)),
             None => tracing::error!(integration = no.0, seq = given_up.seq, "a given-up event is not in the log"),
         }
@@ -68,9 +71,12 @@ pub(super) async fn commit(
     };
     stores.state.commit(no, commit).await?;
     if let (Some(progress), Some(replay)) = (done, replay) {
-        finish(&stores, place, &replay.id, progress, now).await?;
+        finish(stores, place, &replay.id, progress, now).await?;
     }
-    count(&meters, &add);
+    count(&context.meters, &add);
+    let Totals { delivered, rejected, expired, .. } = add;
+    let counts = Counts { delivered, rejected, expired, attempts: made, ..Counts::default() };
+    context.usage.add(company, None, &counts, now);
     Ok(())
 }
 

@@ -1,11 +1,11 @@
 //! What all lanes share: the router that wakes them, and how their tasks start, fail and end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tillstream_model::integration::Status;
-use tillstream_model::{CompanyNo, IntegrationNo};
+use tillstream_model::{CompanyNo, IntegrationNo, Time};
 use tillstream_outbound::{Client, Pool, PoolKey};
 use tillstream_store::nodes::{Lease, bucket_of};
 use tillstream_store::state::{Integration, LaneHead};
@@ -20,6 +20,7 @@ use super::http::request::Template;
 use super::routes::{Company, Routes, Waking};
 use super::runner::Runner;
 use crate::observe::Meters;
+use crate::usage::Usage;
 
 /// What the router reads at once.
 const ROUTE: ReadLimit = ReadLimit { events: 1_000, bytes: 4 << 20 };
@@ -34,6 +35,7 @@ pub(super) struct Context {
     pub(super) outbound: Client,
     pub(super) clock: Clock,
     pub(super) meters: Meters,
+    pub(super) usage: Arc<Usage>,
     pub(super) budget: Arc<Budget>,
     pub(super) routes: Routes,
     pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,
@@ -41,6 +43,8 @@ pub(super) struct Context {
     pub(super) ending: CancellationToken,
     /// Changes of one integration are taken up one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
+    /// The companies whose lanes do not run, and when that was looked up.
+    pub(super) suspended: Mutex<Option<(Time, BTreeSet<CompanyNo>)>>,
     /// What this node holds, by bucket.
     pub(super) leases: Mutex<HashMap<u16, Lease>>,
     /// Lanes that another node keeps from taking events while it saves settings.

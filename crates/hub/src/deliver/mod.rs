@@ -32,6 +32,7 @@ pub use render::{RenderedRequest, render};
 pub use replay::{Chunk, Plan, read_chunk};
 
 use crate::observe::Meters;
+use crate::usage::Usage;
 use budget::Budget;
 use context::Context;
 use handle::Command;
@@ -41,6 +42,14 @@ use routes::Routes;
 /// The lanes. Cheap to clone.
 #[derive(Clone)]
 pub struct Deliver(Arc<Context>);
+
+/// Where lanes count what they do.
+pub struct Counting {
+    /// For the operator of the hub.
+    pub meters: Meters,
+    /// For each company.
+    pub usage: Arc<Usage>,
+}
 
 /// Keeps a lane from taking events until it is dropped, so that a change takes effect at a definite position.
 pub struct Hold {
@@ -55,7 +64,7 @@ impl Deliver {
         stores: &Stores,
         outbound: &Client,
         clock: &Clock,
-        meters: Meters,
+        counting: Counting,
         budgets: Budgets,
     ) -> anyhow::Result<Self> {
         let names = stores.state.companies().await?.into_iter().map(|c| (c.no, c.external_id.into())).collect();
@@ -63,13 +72,15 @@ impl Deliver {
             stores: stores.clone(),
             outbound: outbound.clone(),
             clock: clock.clone(),
-            meters,
+            meters: counting.meters,
+            usage: counting.usage,
             budget: Budget::new(budgets),
             routes: Routes::default(),
             names: Mutex::new(names),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             changing: tokio::sync::Mutex::default(),
+            suspended: Mutex::default(),
             leases: Mutex::default(),
             held_for_others: Mutex::default(),
         }));

@@ -15,6 +15,7 @@ use tillstream_store::state::CompanyStatus;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Deliver;
+use crate::access::is_fresh;
 
 /// How long a lane is kept from taking events for another node that does not say that it is done.
 const HELD_FOR: Duration = Duration::from_secs(10);
@@ -135,15 +136,27 @@ impl Deliver {
         Ok(())
     }
 
-    /// Companies whose lanes do not run.
+    /// Companies whose lanes do not run, as they are now.
     async fn suspended(&self) -> Result<BTreeSet<CompanyNo>, StoreError> {
+        let at = (self.0.clock)();
         let all = self.0.stores.state.companies().await?;
-        Ok(all.into_iter().filter(|c| c.rules.status != CompanyStatus::Active).map(|c| c.no).collect())
+        let found: BTreeSet<CompanyNo> =
+            all.into_iter().filter(|c| c.rules.status != CompanyStatus::Active).map(|c| c.no).collect();
+        *self.0.suspended.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, found.clone()));
+        Ok(found)
     }
 
-    /// Whether a company's lanes run.
+    /// Whether a company's lanes run, as that was a few seconds ago at most: whoever changes it says so.
     pub(super) async fn works(&self, company: CompanyNo) -> Result<bool, StoreError> {
-        Ok(!self.suspended().await?.contains(&company))
+        let now = (self.0.clock)();
+        let known = {
+            let suspended = self.0.suspended.lock().unwrap_or_else(PoisonError::into_inner);
+            suspended.as_ref().filter(|(at, _)| is_fresh(*at, now)).map(|(_, found)| found.contains(&company))
+        };
+        match known {
+            Some(suspended) => Ok(!suspended),
+            None => Ok(!self.suspended().await?.contains(&company)),
+        }
     }
 
     /// Makes the lanes of this node's buckets what is saved: what another node changed and could not tell is taken up.

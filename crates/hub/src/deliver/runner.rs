@@ -349,10 +349,10 @@ impl Runner {
         let released = outcomes.take_released();
         let replay = self.replay_commit(outcomes.replay.take());
         self.saved_cursor = outcomes.cursor;
-        let (stores, meters) = (self.context.stores.clone(), self.context.meters.clone());
+        let context = self.context.clone();
         let place = Place { company: self.integration.company, no: self.integration.no, epoch: self.lease.epoch() };
         let rows = std::mem::take(&mut self.rows);
-        async move { (released, commit(stores, place, (outcomes, replay), rows, now, meters).await) }.boxed()
+        async move { (released, commit(&context, place, (outcomes, replay), rows, now).await) }.boxed()
     }
 
     fn finish_expiry(&mut self) {

@@ -191,7 +191,8 @@ async fn an_operator_names_the_company() {
     let own = app.get("/v1/companies").await.body;
     let shown = json!({
         "id": "acme", "name": "acme", "retention_days": 30, "status": "active", "timezone": "UTC",
-        "limits": {"integrations": null}, "ingest_drop": []
+        "limits": {"events_per_second": null, "stored_bytes": null, "integrations": null}, "unknown_sites": "accept",
+                 "usage": {"stored_bytes": 0}, "ingest_drop": []
     });
     assert_eq!(own["items"], json!([shown]));
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod caller;
 pub(crate) mod event;
+pub(crate) mod held;
 pub(crate) mod place;
 pub(crate) mod queue;
 pub(crate) mod segment;

@@ -25,6 +25,10 @@ pub(crate) const STATE: &[&str] = &[
     "leftovers",
     "documents",
     "audit",
+    "usage",
+    "answers",
+    "held",
+    "held_sites",
 ];
 
 /// A value of a row.

@@ -104,4 +104,6 @@ pub struct Bound {
     pub sites: Vec<String>,
     /// Only these integrations.
     pub integrations: Vec<String>,
+    /// Only so many events in a second.
+    pub events_per_second: Option<u32>,
 }

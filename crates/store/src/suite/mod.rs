@@ -15,6 +15,7 @@ mod state_integrations;
 mod state_lanes;
 mod state_rejected;
 mod state_replays;
+mod state_usage;
 
 use async_trait::async_trait;
 use tillstream_model::Time;
@@ -99,6 +100,11 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_attempts::attempts_are_filtered(&make()).await;
     state_attempts::attempts_of_an_event_are_listed_oldest_first(&make()).await;
     state_attempts::attempts_go_after_their_time(&make()).await;
+    state_usage::what_was_used_is_added_up_by_day_and_class(&make()).await;
+    state_usage::an_answer_is_given_again_to_the_same_request_and_sealed(&make()).await;
+    state_usage::a_request_that_nobody_answers_may_be_tried_again(&make()).await;
+    state_usage::held_events_read_back_in_order_and_go_one_by_one(&make()).await;
+    state_usage::no_more_is_held_than_may_be(&make()).await;
 }
 
 /// Drops what is open and opens the storage again.

@@ -43,7 +43,7 @@ fn key(id: &str, company: Option<u32>, byte: u8) -> Key {
         company: company.map(CompanyNo),
         name: format!("key {id}"),
         scopes: vec!["events:write".into(), "x".into()],
-        bound: Bound { sites: vec![id.into()], integrations: vec![] },
+        bound: Bound { sites: vec![id.into()], integrations: vec![], events_per_second: Some(7) },
         hash: [byte; 32],
         created_at: Time::from_millis(1_000 - i64::from(byte)),
         expires_at: company.map(|_| START),

@@ -3,6 +3,8 @@
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
+use tillstream_store::answers::{Begin, Begun};
+use tillstream_store::held::{HeldLimits, Holding};
 use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit};
 use tillstream_store::suite::START;
 use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
@@ -24,6 +26,41 @@ pub async fn run_all(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     single(meter, filled, stores).await;
     log(meter, filled, stores).await;
     changing(meter, filled, stores).await;
+    limits(meter, filled, stores).await;
+}
+
+/// What hangs on limits.
+async fn limits(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let (state, of, today) = (&*stores.state, filled.big, START.day());
+    for days in [1, 50, USED_DAYS] {
+        let found = meter.run("usage", days, state.usage(of, today - days as i64, today)).await;
+        assert!(found.is_none_or(|found| found.len() as u64 == days));
+    }
+    for page in PAGES {
+        for after in ["", "5"] {
+            meter.run("held_sites", page, state.held_sites(of, after, page as usize)).await;
+        }
+        let found = meter.run("held", page, state.held(of, "7", 500, ReadLimit { events: page as usize, bytes: usize::MAX })).await;
+        assert!(found.is_none_or(|found| !found.is_empty()));
+    }
+    meter.run("held_site", 1, state.held_site(of, "7")).await;
+    let room = HeldLimits { events: u64::MAX, bytes: u64::MAX, sites: u64::MAX };
+    let held = meter.run("hold", 1, state.hold(of, vec![held_content()], START, room)).await;
+    assert!(held.is_none_or(|held| held == [Holding::Duplicate]));
+    for ids in [1, 20] {
+        meter.run("unhold", ids, state.unhold(of, "none", (1..=ids).collect())).await;
+    }
+    for most in [1, 1_000] {
+        let asked = |id: &str| {
+            let (id, now) = (id.to_owned(), filled.day(400));
+            Begin { of: Some(of), id, fingerprint: [1; 16], now, most: most as usize }
+        };
+        let begun = meter.run("begin_answer", most, state.begin_answer(asked("new"))).await;
+        assert!(begun.is_none_or(|begun| begun == Begun::Full));
+        meter.run("begin_answer", most, state.begin_answer(asked("000007"))).await;
+    }
+    meter.run("keep_answer", 1, state.keep_answer(Some(of), "none", "")).await;
+    meter.run("forget_answer", 1, state.forget_answer(Some(of), "000007")).await;
 }
 
 async fn companies_and_keys(meter: &mut Meter, filled: &Filled, stores: &Stores) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tillstream_model::integration::{HttpTarget, PerSite, Settings, Target};
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Content, EventId, IntegrationNo, Time};
+use tillstream_store::held::HeldLimits;
 use tillstream_store::postgres::{self, Options};
 use tillstream_store::state::{Attempt, LaneCommit, LogEntry, Parked, Rejected};
 use tillstream_store::suite::{START, content, settings};
@@ -61,6 +62,14 @@ pub const KEYS: u64 = 2_000;
 pub const FEW_KEYS: u64 = 10;
 /// Keys of all.
 pub const ALL_KEYS: u64 = 20_000;
+/// Days of the big company with something used, and of others.
+pub const USED_DAYS: u64 = 390;
+/// Names of answers of the big company, and as many of others.
+pub const ANSWERS: u64 = 5_000;
+/// Sites of the big company with held events …
+pub const HELD_SITES: u64 = 100;
+/// … and held events, half of them the big company's.
+pub const HELD: u64 = 20_000;
 /// Companies.
 pub const COMPANIES: u64 = 3;
 
@@ -108,6 +117,8 @@ impl Filled {
         let event = append(&stores, &now, big, small).await;
         commit_samples(&stores, big, first, of_small).await;
         run(&url, &copies(big, small, first, of_vast)).await.unwrap();
+        hold_sample(&stores, big).await;
+        run(&url, &limits(big)).await.unwrap();
         Self { url, big, small, vast, busy, first, of_small, of_vast, event, now }
     }
 
@@ -220,6 +231,32 @@ async fn commit_samples(stores: &Stores, company: CompanyNo, first: IntegrationN
         let commit = LaneCommit { attempts, reject, park, log: vec![entry()], ..LaneCommit::default() };
         stores.state.commit(no, commit).await.unwrap();
     }
+}
+
+/// The event that is held first, with an idempotency id.
+pub fn held_content() -> Content {
+    Content { site: Some("0".into()), ..repeatable(0) }
+}
+
+async fn hold_sample(stores: &Stores, company: CompanyNo) {
+    let limits = HeldLimits { events: 1, bytes: 1 << 30, sites: 1 };
+    stores.state.hold(company, vec![held_content()], START, limits).await.unwrap();
+}
+
+/// What hangs on limits. Nothing of it is due, so that a sweep finds out by looking.
+fn limits(big: CompanyNo) -> String {
+    let (big, start, today) = (big.0, START.millis(), START.day());
+    format!(
+        "INSERT INTO usage SELECT c, {today} - n, 30, 1, 1, 1, 1, 1, 1
+             FROM generate_series(1, {USED_DAYS}) n, (SELECT {big} AS c UNION SELECT generate_series(1001, 1050)) c;
+         INSERT INTO answers SELECT CASE WHEN n <= {ANSWERS} THEN {big} ELSE 1000 + n % 100 END, lpad(n::text, 6, '0'),
+             {start} + 400 * 86400000::bigint, '', NULLIF(n, 7)::text FROM generate_series(1, 2 * {ANSWERS}) n;
+         INSERT INTO held (company, site, at, size, hash, fingerprint, event)
+             SELECT CASE WHEN n <= {HELD} / 2 THEN {big} ELSE 1000 + n % 100 END, (n % {HELD_SITES})::text, h.at, h.size,
+             sha256(n::text::bytea), h.fingerprint, h.event FROM held h, generate_series(1, {HELD}) n ORDER BY n;
+         INSERT INTO held_sites SELECT 1000 + n % 100, n::text, 1, 1, 0, 0 FROM generate_series(1, {HELD}) n;
+         INSERT INTO held_sites SELECT {big}, n::text, 1, 1, 0, 0 FROM generate_series(1, {HELD_SITES} - 1) n;"
+    )
 }
 
 /// Copies of the samples, and what needs none.

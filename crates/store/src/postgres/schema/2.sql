@@ -36,3 +36,53 @@ CREATE TABLE replays (
     id          text   NOT NULL,
     body        text   NOT NULL
 );
+
+-- What companies used on UTC days, in days since the Unix epoch. Events stand under their retention in days, everything
+-- else under 0.
+CREATE TABLE usage (
+    company   integer NOT NULL,
+    day       bigint  NOT NULL,
+    retention integer NOT NULL,
+    events    bigint  NOT NULL,
+    bytes     bigint  NOT NULL,
+    delivered bigint  NOT NULL,
+    rejected  bigint  NOT NULL,
+    expired   bigint  NOT NULL,
+    attempts  bigint  NOT NULL,
+    PRIMARY KEY (company, day, retention)
+) WITH (fillfactor = 50);
+CREATE INDEX usage_of_day ON usage (day);
+
+-- Answers to requests with an Idempotency-Key (0: of the instance), sealed; NULL: being answered.
+CREATE TABLE answers (
+    company     integer NOT NULL,
+    id          text    COLLATE "C" NOT NULL,
+    at          bigint  NOT NULL,
+    fingerprint bytea   NOT NULL,
+    answer      text,
+    PRIMARY KEY (company, id)
+);
+CREATE INDEX answers_by_time ON answers (at);
+
+-- Events of sites that nobody knows, and how many there are of each.
+CREATE TABLE held (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    company     integer NOT NULL,
+    site        text    COLLATE "C" NOT NULL,
+    at          bigint  NOT NULL,
+    size        bigint  NOT NULL,
+    hash        bytea,
+    fingerprint bytea,
+    event       bytea   NOT NULL
+);
+CREATE INDEX held_of_site ON held (company, site, id);
+CREATE UNIQUE INDEX held_ids ON held (hash) WHERE hash IS NOT NULL;
+CREATE TABLE held_sites (
+    company  integer NOT NULL,
+    site     text    COLLATE "C" NOT NULL,
+    events   bigint  NOT NULL,
+    bytes    bigint  NOT NULL,
+    first_at bigint  NOT NULL,
+    last_at  bigint  NOT NULL,
+    PRIMARY KEY (company, site)
+);

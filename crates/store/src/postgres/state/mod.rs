@@ -4,6 +4,7 @@
 //! them in the order of their numbers; whoever changes an integration's settings or status locks its row, and after the
 //! lane's if both are needed. Outcomes share their buckets before any of that. So nobody waits in a circle.
 
+mod answers;
 pub(super) mod attempts;
 mod audit;
 mod commits;
@@ -11,6 +12,7 @@ mod companies;
 mod documents;
 mod entries;
 mod fence;
+mod held;
 mod integrations;
 mod keys;
 mod lanes;
@@ -22,6 +24,7 @@ mod replays;
 pub(super) mod spell;
 mod sweep;
 mod tx;
+mod usage;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -4,8 +4,8 @@ use tillstream_model::Time;
 use tillstream_model::time::DAY_MS;
 use tokio_postgres::types::Type;
 
-use super::attempts;
 use super::tx::Tx;
+use super::{answers, attempts, usage};
 use crate::engine::Cause;
 use crate::postgres::days::{self, Known};
 use crate::postgres::session::{Session, Sessions};
@@ -21,6 +21,8 @@ pub(super) async fn run(sessions: &Sessions, known: &Known, now: Time) -> Result
     while remove_old(sessions, "rejected", days_before(now, REJECTED_DAYS)).await? {}
     while remove_old(sessions, "entries", days_before(now, LOG_ENTRY_DAYS)).await? {}
     while remove_old(sessions, "audit", days_before(now, AUDIT_DAYS)).await? {}
+    while usage::remove_old(sessions, now, ROWS).await? {}
+    while answers::remove_old(sessions, now, ROWS).await? {}
     while remove_leftovers(sessions).await? {}
     Ok(())
 }

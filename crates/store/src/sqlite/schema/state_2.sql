@@ -34,3 +34,53 @@ CREATE TABLE replays (
     id          TEXT    NOT NULL,
     body        TEXT    NOT NULL
 );
+
+-- What companies used on UTC days, in days since the Unix epoch. Events stand under their retention in days, everything
+-- else under 0.
+CREATE TABLE usage (
+    company   INTEGER NOT NULL,
+    day       INTEGER NOT NULL,
+    retention INTEGER NOT NULL,
+    events    INTEGER NOT NULL,
+    bytes     INTEGER NOT NULL,
+    delivered INTEGER NOT NULL,
+    rejected  INTEGER NOT NULL,
+    expired   INTEGER NOT NULL,
+    attempts  INTEGER NOT NULL,
+    PRIMARY KEY (company, day, retention)
+) WITHOUT ROWID;
+CREATE INDEX usage_of_day ON usage (day);
+
+-- Answers to requests with an Idempotency-Key (0: of the instance), sealed; NULL: being answered.
+CREATE TABLE answers (
+    company     INTEGER NOT NULL,
+    id          TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    fingerprint BLOB    NOT NULL,
+    answer      TEXT,
+    PRIMARY KEY (company, id)
+) WITHOUT ROWID;
+CREATE INDEX answers_by_time ON answers (at);
+
+-- Events of sites that nobody knows, and how many there are of each.
+CREATE TABLE held (
+    id          INTEGER PRIMARY KEY AUTOINCREMENT,
+    company     INTEGER NOT NULL,
+    site        TEXT    NOT NULL,
+    at          INTEGER NOT NULL,
+    size        INTEGER NOT NULL,
+    hash        BLOB,
+    fingerprint BLOB,
+    event       BLOB    NOT NULL
+);
+CREATE INDEX held_of_site ON held (company, site, id);
+CREATE UNIQUE INDEX held_ids ON held (hash) WHERE hash IS NOT NULL;
+CREATE TABLE held_sites (
+    company  INTEGER NOT NULL,
+    site     TEXT    NOT NULL,
+    events   INTEGER NOT NULL,
+    bytes    INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL,
+    PRIMARY KEY (company, site)
+) WITHOUT ROWID;

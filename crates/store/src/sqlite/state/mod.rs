@@ -1,10 +1,12 @@
 //! The state in one file, attempts in a file for each day.
 
+mod answers;
 mod attempts;
 mod audit;
 mod companies;
 mod documents;
 mod entries;
+mod held;
 mod integrations;
 mod keys;
 mod lanes;
@@ -12,6 +14,7 @@ mod ledger;
 mod rejected;
 mod replays;
 mod sweep;
+mod usage;
 mod writer;
 
 use std::collections::BTreeSet;

@@ -7,6 +7,7 @@ use tillstream_model::time::DAY_MS;
 use tillstream_model::{IntegrationNo, Time};
 
 use super::writer::{Stop, Work};
+use super::{answers, usage};
 use crate::StoreError;
 use crate::state::{AUDIT_DAYS, LOG_ENTRY_DAYS, REJECTED_DAYS};
 
@@ -33,6 +34,8 @@ fn remove_some(work: &mut Work<'_>, now: Time) -> Result<bool, Stop<StoreError>>
         || remove_old(work.conn, "rejected", days_before(now, REJECTED_DAYS))?
         || remove_old(work.conn, "entries", days_before(now, LOG_ENTRY_DAYS))?
         || remove_old(work.conn, "audit", days_before(now, AUDIT_DAYS))?
+        || usage::remove_old(work.conn, now, COMPACT_ROWS)?
+        || answers::remove_old(work.conn, now, ROWS)?
         || remove_leftovers(work)?)
 }
 
