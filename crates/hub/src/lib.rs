@@ -14,8 +14,9 @@ pub mod sites;
 mod upkeep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tillstream_model::Time;
+use tillstream_model::{Event, Time};
 use tillstream_store::{Clock, Log, State, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -28,6 +29,9 @@ use sites::Sites;
 
 /// The epoch of a log that was never restored: the first part of positions that are handed out.
 pub const FIRST_EPOCH: u32 = 1;
+
+/// When what is kept of a deleted event is looked at again: longer than any attempt and than nodes take to hear of it.
+const ERASE_AGAIN: Duration = Duration::from_secs(75);
 
 /// The hub's configuration as used.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +141,21 @@ impl Hub {
     /// The lanes.
     pub fn deliver(&self) -> &Deliver {
         &self.0.deliver
+    }
+
+    /// Erases once more what attempts that were under way when an event was deleted may have written since; nodes learn
+    /// of it within seconds.
+    fn erase_again(&self, event: &Event) {
+        let (hub, company, seq, id) = (self.clone(), event.company, event.seq, event.id);
+        self.0.tasks.spawn(async move {
+            tokio::select! {
+                () = hub.0.ending.cancelled() => {}
+                () = tokio::time::sleep(ERASE_AGAIN) => {}
+            }
+            if let Err(e) = hub.state().erase(company, seq, id).await {
+                tracing::warn!(event = %id, error = %e, "a deleted event may be left among the rejected ones");
+            }
+        });
     }
 
     /// The HTTP API.

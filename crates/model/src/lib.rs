@@ -18,6 +18,7 @@ pub mod schedule;
 pub mod selection;
 pub mod time;
 pub mod verdict;
+pub mod why;
 
 pub use event::{Content, Event};
 pub use id::{CompanyNo, EventId, IntegrationNo, Seq};

@@ -3,6 +3,7 @@
 //! An engine's test implements [`Engine`] and calls [`log_contract`] and [`state_contract`]. Each clause gets a fresh,
 //! empty engine; what fails panics in the function that is named after the clause.
 
+mod erase;
 mod log_append;
 mod log_keep;
 mod log_read;
@@ -59,6 +60,7 @@ pub async fn log_contract<E: Engine>(make: impl Fn() -> E) {
     log_keep::segments_are_due_after_their_retention(&make()).await;
     log_keep::heads_and_floors_outlive_dropped_segments(&make()).await;
     log_keep::a_change_of_retention_keeps_the_order(&make()).await;
+    erase::an_erased_payload_is_nowhere_and_the_rest_stays(&make()).await;
 }
 
 /// Runs every clause of [`crate::State`]; `make` makes an empty engine.
@@ -93,6 +95,8 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_attempts::attempts_are_filtered(&make()).await;
     state_attempts::attempts_of_an_event_are_listed_oldest_first(&make()).await;
     state_attempts::attempts_go_after_their_time(&make()).await;
+    erase::an_erased_payload_leaves_waiting_and_rejected_rows(&make()).await;
+    erase::outcomes_of_a_stretch_tell_how_each_event_ended(&make()).await;
 }
 
 /// Drops what is open and opens the storage again.

@@ -3,7 +3,7 @@
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
-use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit};
+use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit, Stretch};
 use tillstream_store::suite::START;
 use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
 
@@ -136,6 +136,11 @@ async fn single(meter: &mut Meter, filled: &Filled, stores: &Stores) {
         assert!(listed.is_none_or(|listed| listed.len() as u64 == found));
         meter.run("parked_of", 1, state.parked_of(no, seq)).await;
     }
+    for (no, first, events) in [(filled.first, 1, 100), (filled.first, EVENTS - 1_000, 1_000), (filled.of_vast, 1, 1)] {
+        let last = first + events - 1;
+        let stretch = Stretch { first, last, lowest: filled.event, highest: filled.event };
+        meter.run("outcomes", events, state.outcomes(no, stretch)).await;
+    }
     for id in [filled.event, unknown] {
         meter.run("rejected_of", 1, state.rejected_of(filled.first, id)).await;
     }
@@ -183,6 +188,8 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     meter.run("commit", 1, state.commit(unknown, LaneCommit::default())).await;
     meter.run("retry_rejected", 1, state.retry_rejected(filled.first, u64::MAX, START)).await;
     meter.run("delete_rejected", 1, state.delete_rejected(filled.first, u64::MAX)).await;
+    meter.run("erase", 1, state.erase(filled.small, EVENTS * 2, EventId::new(START, [0; 10]))).await;
+    meter.run("erase event", 1, stores.log.erase(filled.small, EVENTS * 2, filled.event)).await;
     meter.run("delete_key", 1, state.delete_key(Some(filled.small), "key-1")).await;
     meter.run("touch_keys", 2, state.touch_keys(vec![("a".into(), START), ("b".into(), START)])).await;
     let of = Some(filled.big);

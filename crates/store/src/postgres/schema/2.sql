@@ -29,3 +29,11 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_of_company ON audit (company, id);
 CREATE INDEX audit_of_object ON audit (company, object, id);
+
+-- Events whose payload was erased in the last days, for nodes that have a copy in memory.
+CREATE TABLE log_erased (
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    company integer     NOT NULL,
+    seq     bigint      NOT NULL
+);
+CREATE INDEX log_erased_by_time ON log_erased (at);

@@ -10,12 +10,14 @@ mod commits;
 mod companies;
 mod documents;
 mod entries;
+mod erase;
 mod fence;
 mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
 mod outcome;
+mod outcomes;
 mod parked;
 mod rejected;
 pub(super) mod spell;
@@ -38,7 +40,7 @@ use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Outcomes, Parked, RejectedRow, SaveError, Stretch, Version,
 };
 use crate::{Clock, Page, Result, Retention, Sealer, State};
 
@@ -246,6 +248,17 @@ impl State for PgState {
     async fn rejected_of(&self, no: IntegrationNo, event: EventId) -> Result<Option<RejectedRow>> {
         let what = "look up a rejected event";
         tried(what, rejected::of_event(&*self.session(what).await?, no, event).await)
+    }
+
+    async fn outcomes(&self, no: IntegrationNo, stretch: Stretch) -> Result<Outcomes> {
+        let what = "look up the outcomes of events";
+        tried(what, outcomes::of(&*self.session(what).await?, no, stretch).await)
+    }
+
+    async fn erase(&self, company: CompanyNo, seq: Seq, event: EventId) -> Result<()> {
+        let tx = self.begin("erase an event").await?;
+        let erased = erase::erase(&tx, company, seq, event).await;
+        tx.end(erased).await
     }
 
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool> {
