@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve};
+use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve, why};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -35,6 +35,8 @@ pub enum Command {
     Keys(keys::Args),
     /// Look at and change the integrations of a running hub
     Integrations(integrations::Args),
+    /// Say why something did not arrive, and what to do
+    Why(why::Args),
     /// Send events to a hub: from a file, standard input, or generated
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come

@@ -53,6 +53,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => demo::run(args).await,
         Command::Keys(args) => commands::keys::run(args).await.map(done),
         Command::Integrations(args) => commands::integrations::run(args).await.map(done),
+        Command::Why(args) => commands::why::run(args).await.map(done),
         Command::Emit(args) => commands::emit::run(args).await,
         Command::Listen(args) => commands::listen::run(args).await.map(done),
         Command::Migrate(args) => commands::migrate::run(args).await.map(done),

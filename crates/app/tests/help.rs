@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 23] = [
     &[],
     &["serve"],
     &["demo"],
@@ -21,6 +21,7 @@ const COMMANDS: [&[&str]; 22] = [
     &["integrations", "logs"],
     &["integrations", "attempts"],
     &["integrations", "rejected"],
+    &["why"],
     &["emit"],
     &["listen"],
     &["migrate"],

@@ -7,6 +7,7 @@ pub mod access;
 pub mod api;
 pub mod deliver;
 pub mod documents;
+pub mod index;
 pub mod ingest;
 pub mod observe;
 pub mod problem;
@@ -85,6 +86,7 @@ impl Hub {
             ending: CancellationToken::new(),
         }));
         hub.0.tasks.spawn(upkeep::run(hub.clone(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(index::run(hub.clone(), hub.0.deliver.grown(), hub.0.ending.clone()));
         Ok(hub)
     }
 

@@ -12,6 +12,7 @@ pub mod incoming;
 pub mod integration;
 pub mod json;
 pub mod lane;
+pub mod lookup;
 pub mod path;
 pub mod ranges;
 pub mod schedule;

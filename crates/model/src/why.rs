@@ -429,7 +429,8 @@ fn rejected(lane: &Lane, worst: &GivenUp) -> Answer {
     );
     match worst.reason.as_str() {
         "expired" => {
-            let todo = "Retry it among the rejected events, and raise delivery.max_age_seconds if it should not expire.";
+            let todo =
+                "Retry it among the rejected events, and raise delivery.max_age_seconds if it should not expire.";
             answer(Verdict::Expired, summary, Advice::RaiseMaxAge, todo)
         }
         "attempts_exhausted" => {

@@ -6,6 +6,7 @@
 
 pub mod bell;
 mod engine;
+pub mod index;
 pub mod log;
 pub mod nodes;
 pub mod page;
@@ -20,6 +21,7 @@ pub mod transfer;
 use std::sync::Arc;
 
 pub use bell::Bell;
+pub use index::Index;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;
 pub use page::Page;
@@ -33,6 +35,8 @@ pub struct Stores {
     pub log: Arc<dyn Log>,
     /// Everything else.
     pub state: Arc<dyn State>,
+    /// Where events are that are looked for.
+    pub index: Arc<dyn Index>,
     /// Who runs which lanes.
     pub nodes: Arc<dyn Nodes>,
 }

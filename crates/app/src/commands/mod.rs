@@ -8,3 +8,4 @@ pub mod keys;
 pub mod listen;
 pub mod migrate;
 pub mod serve;
+pub mod why;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tillstream_model::json::Json;
+use tillstream_model::lookup::{By, LookupKey};
 use tillstream_model::time::is_date;
 use tillstream_model::{CompanyNo, Event, Seq, path};
 use tillstream_store::{ReadLimit, StoreError};
@@ -14,6 +15,9 @@ use crate::problem::Result;
 
 /// What is read from the log at once.
 const BATCH: ReadLimit = ReadLimit { events: 1_000, bytes: 4 << 20 };
+
+/// Positions that are looked up in the index at once.
+const LOOKED_UP: usize = 256;
 
 /// Which events. All that is given has to hold.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +55,19 @@ impl Filter {
             && reaches(&self.only, event)
     }
 
+    /// What the index knows of it.
+    fn keys(&self) -> Vec<LookupKey> {
+        let by = [
+            self.entity_id.as_deref().map(By::EntityId),
+            self.correlation.as_ref().map(|(name, id)| By::Correlation(name, id)),
+            self.business_date.as_deref().map(By::BusinessDate),
+            self.terminal.as_deref().map(By::Terminal),
+            self.site.as_deref().map(By::Site),
+            self.name.as_deref().map(By::Name),
+        ];
+        by.into_iter().flatten().map(By::key).collect()
+    }
+
     fn correlates(&self, correlation: Option<&Json>) -> bool {
         let Some((name, id)) = &self.correlation else { return true };
         correlation.and_then(|c| path::text(c.get(), name)).is_some_and(|found| found == id.as_str())
@@ -75,15 +92,44 @@ pub fn business_date(written: Option<&str>) -> Result<Option<String>> {
 }
 
 /// Some of the events after a position, in order, among which are all that the filter means up to the position that
-/// comes with them; None at the end of the log.
+/// comes with them; None at the end of the log. What is indexed is looked up, the rest looked through.
 pub async fn candidates(
     hub: &Hub,
     company: CompanyNo,
-    _: &Filter,
+    filter: &Filter,
     after: Seq,
 ) -> std::result::Result<Option<(Vec<Arc<Event>>, Seq)>, StoreError> {
+    let keys = filter.keys();
+    if !keys.is_empty() {
+        let floor = hub.log().floor(company).await?;
+        let reached = hub.stores().index.reached(company, floor).await?;
+        if after < reached {
+            return indexed(hub, company, &keys, after, reached).await.map(Some);
+        }
+    }
     let events = hub.log().read(company, after, BATCH).await?;
     Ok(events.last().map(|e| e.seq).map(|last| (events, last)))
+}
+
+/// Events by the key that has the fewest: the one whose positions reach furthest.
+async fn indexed(
+    hub: &Hub,
+    company: CompanyNo,
+    keys: &[LookupKey],
+    after: Seq,
+    reached: Seq,
+) -> std::result::Result<(Vec<Arc<Event>>, Seq), StoreError> {
+    let (mut seqs, mut looked_to) = (Vec::new(), 0);
+    for key in keys {
+        let mut found = hub.stores().index.positions(company, *key, after, LOOKED_UP).await?;
+        let all = found.len() < LOOKED_UP;
+        found.retain(|seq| *seq <= reached);
+        let to = if all { reached } else { found.last().copied().unwrap_or(reached) };
+        if looked_to == 0 || (to, seqs.len()) > (looked_to, found.len()) {
+            (seqs, looked_to) = (found, to);
+        }
+    }
+    Ok((hub.log().get(company, &seqs).await?, looked_to))
 }
 
 #[cfg(test)]

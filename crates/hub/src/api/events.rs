@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tillstream_model::{Event, Seq, Time};
 use tillstream_store::state::Company;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::docs::{Denied, WrongQuery};
 use super::event_filter::{Filter, business_date, candidates, correlation};
 use super::event_view::EventView;
 use super::extract::{Caller, Params};
-use super::paging::{Limit, Listing};
+use super::paging::Limit;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::Result;
@@ -82,7 +82,7 @@ impl EventQuery {
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(EventQuery),
-    responses((status = 200, description = "A page", body = Listing<EventView>), Denied, WrongQuery)
+    responses((status = 200, description = "A page", body = EventListing), Denied, WrongQuery)
 )]
 pub async fn list_events(
     State(hub): State<Hub>,
@@ -93,7 +93,33 @@ pub async fn list_events(
     let payload = caller.may(Scope::EventsPayload).is_ok();
     let (events, next) = scan(&hub, company, caller.bound_sites(), &query).await?;
     let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload)).collect();
-    Ok(Json(Listing { items, next: next.map(|seq| seq.to_string()) }).into_response())
+    let index = IndexView { lag_events: lag(&hub, company).await? };
+    Ok(Json(EventListing { items, next: next.map(|seq| seq.to_string()), index }).into_response())
+}
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+pub struct EventListing<'a> {
+    /// The items; may be fewer than asked for although more follow.
+    pub items: Vec<EventView<'a>>,
+    /// Pass it as `after` to get what follows; null on the last page.
+    #[schema(required = true)]
+    pub next: Option<String>,
+    /// How far filters are looked up.
+    pub index: IndexView,
+}
+
+/// How far the index is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IndexView {
+    /// Events that are not indexed yet: they are looked through, so that no answer misses them.
+    pub lag_events: u64,
+}
+
+async fn lag(hub: &Hub, company: &Company) -> Result<u64> {
+    let floor = hub.log().floor(company.no).await?;
+    let reached = hub.stores().index.reached(company.no, floor).await?;
+    Ok(hub.log().head(company.no).await?.saturating_sub(reached))
 }
 
 /// Matching events, and the position to go on after.

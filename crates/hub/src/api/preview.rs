@@ -16,7 +16,6 @@ use tillstream_store::state::{Company, Integration};
 use utoipa::ToSchema;
 
 use super::docs::{Denied, Wrong};
-use super::event_view::reaches;
 use super::extract::{Caller, Doc};
 use super::{integration_doc, schema};
 use crate::Hub;
@@ -107,7 +106,6 @@ pub async fn preview_integration(
     let rules = Rules {
         settings: Arc::new(settings.map_err(|p| p.below("integration"))?),
         saved: saved.as_ref().map(|s| s.settings.clone()),
-        only: caller.bound_sites().to_vec(),
     };
     let mut after = hub.log().before(company.no, wish.from).await?;
     let to = match wish.to {
@@ -137,8 +135,6 @@ async fn saved(hub: &Hub, caller: &Caller, company: &Company, doc: &Value) -> Re
 struct Rules {
     settings: Arc<Settings>,
     saved: Option<Arc<Settings>>,
-    /// The only sites that the caller's key reaches.
-    only: Vec<String>,
 }
 
 #[derive(Default)]
@@ -165,9 +161,6 @@ impl Counts {
     fn look(&mut self, rules: &Rules, event: &Event) {
         self.looked_at += 1;
         self.looked_to = Some(event.accepted_at);
-        if !reaches(&rules.only, event) {
-            return;
-        }
         let now = u64::from(wants(&rules.settings, event).is_ok());
         let saved = u64::from(rules.saved.as_ref().is_some_and(|saved| wants(saved, event).is_ok()));
         if now + saved > 0 {

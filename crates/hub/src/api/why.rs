@@ -61,8 +61,7 @@ pub struct WhyQuery {
     responses((status = 200, description = "The answer", body = Why), Denied, Missing, WrongQuery)
 )]
 pub async fn why(State(hub): State<Hub>, caller: Caller, Params(query): Params<WhyQuery>) -> Result<Json<Why>> {
-    let company = caller.company(Scope::EventsRead)?;
-    caller.may(Scope::DeliveriesRead)?;
+    let company = allowed(&caller, &query)?;
     let site = site(&hub, &caller, company, query.site.as_deref()).await?;
     let (integrations, more_integrations) = integrations(&hub, &caller, company, query.integration.as_deref()).await?;
     let filter = Filter {
@@ -80,7 +79,7 @@ pub async fn why(State(hub): State<Hub>, caller: Caller, Params(query): Params<W
         suspended: company.rules.status != CompanyStatus::Active,
         received: came.received,
         site,
-        no_integrations: integrations.is_empty(),
+        no_integrations: integrations.is_empty() && caller.bound_sites().is_empty(),
         lane: None,
     };
     let mut items = Vec::with_capacity(integrations.len());
@@ -97,6 +96,18 @@ pub async fn why(State(hub): State<Hub>, caller: Caller, Params(query): Params<W
     }))
 }
 
+/// Keys that are bound to sites hold no scope of deliveries: they learn what came. Those that are bound to integrations
+/// hold none of events: they learn what became of it there.
+fn allowed<'c>(caller: &'c Caller, query: &WhyQuery) -> Result<&'c Company> {
+    let sees_events = caller.bound_integrations().is_empty();
+    let sees_deliveries = caller.bound_sites().is_empty() || query.integration.is_some();
+    let company = caller.company(if sees_events { Scope::EventsRead } else { Scope::DeliveriesRead })?;
+    if sees_deliveries {
+        caller.may(Scope::DeliveriesRead)?;
+    }
+    Ok(company)
+}
+
 async fn at(hub: &Hub, integration: &Integration, facts: &Facts, came: &Came) -> Result<(Answer, WhyIntegration)> {
     let (lane, mut view) = lane(hub, integration, came, facts.now).await?;
     let answer = why::decide(&Facts { lane: Some(lane), ..facts.clone() });
@@ -106,8 +117,9 @@ async fn at(hub: &Hub, integration: &Integration, facts: &Facts, came: &Came) ->
 
 /// The gravest answer of the integrations that wanted something, else of all; what came when there is none.
 fn overall(facts: &Facts, items: &[(Answer, WhyIntegration)]) -> Answer {
-    let refuses =
-        |v: Verdict| matches!(v, Verdict::NotSelected | Verdict::SiteOff | Verdict::ConditionFails | Verdict::BeforeStart);
+    let refuses = |v: Verdict| {
+        matches!(v, Verdict::NotSelected | Verdict::SiteOff | Verdict::ConditionFails | Verdict::BeforeStart)
+    };
     let answers = || items.iter().map(|(answer, _)| answer);
     let gravest = answers().filter(|a| !refuses(a.verdict)).min_by_key(|a| a.verdict);
     gravest.or_else(|| answers().min_by_key(|a| a.verdict)).cloned().unwrap_or_else(|| why::decide(facts))
@@ -131,6 +143,9 @@ async fn integrations(
 ) -> Result<(Vec<Integration>, bool)> {
     if let Some(id) = named {
         return Ok((vec![find(hub, caller, company, id).await?], false));
+    }
+    if !caller.bound_sites().is_empty() {
+        return Ok((Vec::new(), false));
     }
     let mut found = match caller.bound_integrations() {
         [] => hub.state().integrations(company.no, None, MAX_INTEGRATIONS + 1).await?,

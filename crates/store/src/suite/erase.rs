@@ -108,7 +108,8 @@ pub(super) async fn outcomes_of_a_stretch_tell_how_each_event_ended(engine: &imp
     assert_eq!(tried, [(2, 3, at(86_500), Some(at(86_400))), (4, 1, at(3), None)]);
     let waits: Vec<_> = found.parked.iter().map(|p| (p.seq, p.attempts, p.next_at, p.last_status)).collect();
     assert_eq!(waits, [(4, 2, START, Some(503))]);
-    let given_up = GivenUp { event: event(5).id, at: at(9), reason: "attempts_exhausted".into(), last_status: Some(500) };
+    let given_up =
+        GivenUp { event: event(5).id, at: at(9), reason: "attempts_exhausted".into(), last_status: Some(500) };
     assert_eq!(found.rejected, [given_up]);
     let nothing = |o: Outcomes| (o.tried.len(), o.parked.len(), o.rejected.len());
     assert_eq!(nothing(stores.state.outcomes(made.no, stretch(6, 8)).await.expect("outcomes")), (0, 0, 0));

@@ -4,6 +4,7 @@
 //! empty engine; what fails panics in the function that is named after the clause.
 
 mod erase;
+mod index;
 mod log_append;
 mod log_keep;
 mod log_read;
@@ -61,6 +62,9 @@ pub async fn log_contract<E: Engine>(make: impl Fn() -> E) {
     log_keep::heads_and_floors_outlive_dropped_segments(&make()).await;
     log_keep::a_change_of_retention_keeps_the_order(&make()).await;
     erase::an_erased_payload_is_nowhere_and_the_rest_stays(&make()).await;
+    index::what_is_indexed_is_found_by_its_keys_in_order(&make()).await;
+    index::what_was_put_together_is_still_found(&make()).await;
+    index::the_index_of_a_day_goes_with_the_last_segment_of_it(&make()).await;
 }
 
 /// Runs every clause of [`crate::State`]; `make` makes an empty engine.

@@ -23,7 +23,7 @@ use crate::documents;
 use crate::problem::Result;
 use crate::sites::Site;
 
-/// Most positions that an answer goes back when nothing else bounds it.
+/// Most positions that an answer goes back, unless it is about one entity that the index knows.
 pub const MAX_LOOKED_BACK: u64 = 200_000;
 /// Entries of an integration's log among which the one that stopped it is looked for.
 const LOG_ENTRIES: usize = 50;
@@ -57,7 +57,8 @@ pub async fn site(hub: &Hub, company: &Company, id: &str) -> Result<why::Site> {
 pub async fn came(hub: &Hub, company: &Company, filter: &Filter, query: &WhyQuery, most: usize) -> Result<Came> {
     let head = hub.log().head(company.no).await?;
     let begin = begin(hub, company, query).await?;
-    let mut at = begin.max(head.saturating_sub(MAX_LOOKED_BACK));
+    let bounded = query.entity_id.is_some() && is_indexed(hub, company, head).await?;
+    let mut at = if bounded { begin } else { begin.max(head.saturating_sub(MAX_LOOKED_BACK)) };
     let mut came = Came { received: Received::default(), newest: VecDeque::new(), complete: at == begin, head };
     while let Some((events, looked_to)) = candidates(hub, company.no, filter, at).await? {
         for event in events.into_iter().filter(|e| filter.matches(e)) {
@@ -75,6 +76,12 @@ pub async fn came(hub: &Hub, company: &Company, filter: &Filter, query: &WhyQuer
         }
     }
     Ok(came)
+}
+
+/// Whether so little is not indexed that all of it may be looked through.
+async fn is_indexed(hub: &Hub, company: &Company, head: Seq) -> Result<bool> {
+    let floor = hub.log().floor(company.no).await?;
+    Ok(hub.stores().index.reached(company.no, floor).await? + MAX_LOOKED_BACK >= head)
 }
 
 async fn begin(hub: &Hub, company: &Company, query: &WhyQuery) -> Result<Seq> {

@@ -101,6 +101,11 @@ impl SqliteLog {
         self.catalog.all().into_iter().map(|id| (id, self.catalog.path(id))).collect()
     }
 
+    /// Which segments there are.
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
     /// What is known of a company's log.
     pub(super) async fn summary(&self, company: CompanyNo) -> Result<Summary> {
         if let Some(summary) = self.tail.summary(company) {
