@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, jobs, keys, listen, migrate, replay, serve};
+use crate::commands::{completions, config, emit, integrations, jobs, keys, listen, migrate, replay, serve, why};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -39,6 +39,8 @@ pub enum Command {
     Replay(replay::Args),
     /// Long work of a running hub: list, wait, cancel
     Jobs(jobs::Args),
+    /// Say why something did not arrive, and what to do
+    Why(why::Args),
     /// Send events to a hub: from a file, standard input, or generated
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come

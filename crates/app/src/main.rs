@@ -55,6 +55,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Integrations(args) => commands::integrations::run(args).await.map(done),
         Command::Replay(args) => commands::replay::run(args).await.map(done),
         Command::Jobs(args) => commands::jobs::run(args).await.map(done),
+        Command::Why(args) => commands::why::run(args).await.map(done),
         Command::Emit(args) => commands::emit::run(args).await,
         Command::Listen(args) => commands::listen::run(args).await.map(done),
         Command::Migrate(args) => commands::migrate::run(args).await.map(done),

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 28] = [
+const COMMANDS: [&[&str]; 29] = [
     &[],
     &["serve"],
     &["demo"],
@@ -27,6 +27,7 @@ const COMMANDS: [&[&str]; 28] = [
     &["jobs", "show"],
     &["jobs", "wait"],
     &["jobs", "cancel"],
+    &["why"],
     &["emit"],
     &["listen"],
     &["migrate"],

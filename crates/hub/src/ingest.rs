@@ -209,12 +209,7 @@ impl Ingest {
         }
     }
 
-    async fn check_room(
-        &self,
-        company: &Company,
-        events: &[(usize, Content)],
-        now: Time,
-    ) -> Result<(), IngestError> {
+    async fn check_room(&self, company: &Company, events: &[(usize, Content)], now: Time) -> Result<(), IngestError> {
         let Some(limit) = company.rules.limits.stored_bytes else { return Ok(()) };
         let more: u64 = events.iter().map(|(_, e)| e.size() as u64).sum();
         match self.usage.stored_bytes(company.no, now).await? + more > limit {

@@ -8,6 +8,7 @@ pub mod api;
 pub mod deliver;
 pub mod documents;
 pub mod held;
+pub mod index;
 pub mod ingest;
 pub mod jobs;
 pub mod observe;
@@ -18,8 +19,9 @@ mod upkeep;
 pub mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use tillstream_model::Time;
+use tillstream_model::{Event, Time};
 use tillstream_store::{Clock, Log, State, Stores};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -33,6 +35,9 @@ use usage::Usage;
 
 /// The epoch of a log that was never restored: the first part of positions that are handed out.
 pub const FIRST_EPOCH: u32 = 1;
+
+/// When what is kept of a deleted event is looked at again: longer than any attempt and than nodes take to hear of it.
+const ERASE_AGAIN: Duration = Duration::from_secs(75);
 
 /// The hub's configuration as used.
 #[derive(Clone, Debug, Default)]
@@ -93,6 +98,7 @@ impl Hub {
         }));
         hub.0.tasks.spawn(upkeep::run(hub.clone(), hub.0.ending.clone()));
         hub.0.tasks.spawn(jobs::run(hub.clone(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(index::run(hub.clone(), hub.0.deliver.grown(), hub.0.ending.clone()));
         Ok(hub)
     }
 
@@ -164,6 +170,21 @@ impl Hub {
     /// Runs something that the hub waits for when it ends.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.0.tasks.spawn(task);
+    }
+
+    /// Erases once more what attempts that were under way when an event was deleted may have written since; nodes learn
+    /// of it within seconds.
+    fn erase_again(&self, event: &Event) {
+        let (hub, company, seq, id) = (self.clone(), event.company, event.seq, event.id);
+        self.0.tasks.spawn(async move {
+            tokio::select! {
+                () = hub.0.ending.cancelled() => {}
+                () = tokio::time::sleep(ERASE_AGAIN) => {}
+            }
+            if let Err(e) = hub.state().erase(company, seq, id).await {
+                tracing::warn!(event = %id, error = %e, "a deleted event may be left among the rejected ones");
+            }
+        });
     }
 
     /// The HTTP API.

@@ -225,6 +225,14 @@ impl Problem {
         self
     }
 
+    /// What is wrong stands below a member of the request.
+    pub fn below(mut self, member: &str) -> Self {
+        for place in &mut self.errors {
+            place.path = [member, &place.path].iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(".");
+        }
+        self
+    }
+
     /// With what only the log gets.
     pub fn internally(mut self, message: impl Into<String>) -> Self {
         self.internal = Some(message.into());

@@ -67,6 +67,7 @@ async fn drop_due_segments(hub: &Hub) -> tillstream_store::Result<()> {
             continue;
         }
         hub.log().drop_segment(&segment.name).await?;
+        hub.stores().index.drop_unused().await?;
         tracing::info!(segment = segment.name, "dropped events whose retention has passed");
     }
     Ok(())

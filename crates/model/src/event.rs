@@ -31,7 +31,21 @@ pub struct Content {
     pub data: Json,
 }
 
+/// What stands in the place of an erased payload. No source can say it: `data` is an object.
+pub const ERASED: &str = "null";
+
 impl Content {
+    /// Takes the payload and the related ids away for good.
+    pub fn erase(&mut self) {
+        self.data = Json::trusted(ERASED);
+        self.correlation = None;
+    }
+
+    /// Whether the payload was taken away.
+    pub fn is_erased(&self) -> bool {
+        self.data.get() == ERASED
+    }
+
     /// The part of the name before the dot.
     pub fn entity(&self) -> &str {
         entity_of(&self.name)
@@ -162,6 +176,16 @@ pub(crate) mod tests {
         let moved = Content { site: None, terminal: Some("175".into()), ..base.clone() };
         assert_eq!(base.fingerprint(), base.clone().fingerprint());
         assert_ne!(base.fingerprint(), moved.fingerprint());
+    }
+
+    #[test]
+    fn an_erased_event_keeps_what_it_is_about_and_nothing_else() {
+        let mut content = event("order.saved", r#"{"a":1}"#).content;
+        content.correlation = Some(Json::trusted(r#"{"order_id":"7"}"#));
+        assert!(!content.is_erased());
+        content.erase();
+        assert!(content.is_erased() && content.correlation.is_none());
+        assert_eq!((&*content.name, content.entity_id.as_deref()), ("order.saved", Some("e1")));
     }
 
     #[test]

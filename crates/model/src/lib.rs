@@ -12,6 +12,7 @@ pub mod incoming;
 pub mod integration;
 pub mod json;
 pub mod lane;
+pub mod lookup;
 pub mod path;
 pub mod ranges;
 pub mod replay;
@@ -19,6 +20,7 @@ pub mod schedule;
 pub mod selection;
 pub mod time;
 pub mod verdict;
+pub mod why;
 
 pub use event::{Content, Event};
 pub use id::{CompanyNo, EventId, IntegrationNo, Seq};

@@ -12,6 +12,8 @@ pub enum Unwanted {
     Events,
     /// `availability` is off for its site.
     Availability,
+    /// Its payload was deleted, so nothing is left to be sent.
+    Deleted,
     /// The `where` clause of this index doesn't hold.
     Where(usize),
 }
@@ -22,6 +24,7 @@ impl Unwanted {
         match self {
             Unwanted::Events => "events".into(),
             Unwanted::Availability => "availability".into(),
+            Unwanted::Deleted => "deleted".into(),
             Unwanted::Where(i) => format!("events.where[{i}]"),
         }
     }
@@ -35,6 +38,9 @@ pub fn wants(settings: &Settings, event: &Event) -> Result<(), Unwanted> {
     }
     if !settings.availability.of(content.site.as_deref()) {
         return Err(Unwanted::Availability);
+    }
+    if content.is_erased() {
+        return Err(Unwanted::Deleted);
     }
     match condition::first_failing(&settings.events.r#where, event) {
         Some(i) => Err(Unwanted::Where(i)),
@@ -80,6 +86,15 @@ mod tests {
         ] {
             assert_eq!(asked(chosen.clone(), name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_deleted_event_is_wanted_by_nobody_who_would_have_had_it() {
+        let mut gone = event("order.saved", r#"{"n":1}"#);
+        gone.content.erase();
+        let n = json!({"events":{"where":[{"path":"data.n","op":"eq","value":2}]}});
+        assert_eq!(wants(&settings(n), &gone), Err(Unwanted::Deleted));
+        assert_eq!(wants(&settings(json!({"events":{"entities":["punch"]}})), &gone), Err(Unwanted::Events));
     }
 
     #[test]

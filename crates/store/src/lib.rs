@@ -8,6 +8,7 @@ pub mod answers;
 pub mod bell;
 mod engine;
 pub mod held;
+pub mod index;
 pub mod log;
 pub mod nodes;
 pub mod page;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub use answers::Answers;
 pub use bell::Bell;
 pub use held::Held;
+pub use index::Index;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;
 pub use page::Page;
@@ -39,6 +41,8 @@ pub struct Stores {
     pub log: Arc<dyn Log>,
     /// Everything else.
     pub state: Arc<dyn State>,
+    /// Where events are that are looked for.
+    pub index: Arc<dyn Index>,
     /// Who runs which lanes.
     pub nodes: Arc<dyn Nodes>,
 }

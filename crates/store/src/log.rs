@@ -164,6 +164,14 @@ pub trait Log: Send + Sync {
     /// The last position accepted before `time`; the floor when everything kept is younger.
     async fn before(&self, company: CompanyNo, time: Time) -> Result<Seq>;
 
+    /// Takes the payload of an event away for good, in memory and on disk: data and related ids are gone
+    /// ([`Content::is_erased`]), everything else stays, its idempotency id too. Whether there is such an event; a repeat
+    /// is fine. Other nodes forget it within seconds.
+    async fn erase(&self, company: CompanyNo, seq: Seq, id: EventId) -> Result<bool>;
+
+    /// Whether an event's payload was erased a while ago at most, so that a copy that was read before must not be used.
+    fn is_erased(&self, company: CompanyNo, seq: Seq) -> bool;
+
     /// Rings after commits.
     fn bell(&self) -> Arc<Bell>;
 

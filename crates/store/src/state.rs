@@ -157,6 +157,13 @@ pub trait State: Usage + Answers + Held {
     /// The rejected rows of one event.
     async fn rejected_of(&self, no: IntegrationNo, event: EventId) -> Result<Option<RejectedRow>>;
 
+    /// What is known of the outcomes of a stretch of events. The cursor was there before what was tried is looked at, so
+    /// what it has passed shows how it ended.
+    async fn outcomes(&self, no: IntegrationNo, stretch: Stretch) -> Result<Outcomes>;
+
+    /// Takes the payload of an event out of everything a company's integrations keep of it: waiting and rejected rows.
+    async fn erase(&self, company: CompanyNo, seq: Seq, event: EventId) -> Result<()>;
+
     /// Turns a rejected event into a parked one that is due at `now`, with its payload; whether this call did it, so
     /// that two at once send once.
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool>;

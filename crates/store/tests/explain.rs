@@ -71,7 +71,8 @@ const MOST: &[(&str, Rows)] = &[
     ("head", |_| 1),
     ("floor", |_| 1),
     // Two days of ids, and for each segment its two companies' stretches, the next ones and the heads.
-    ("due", |segments| 2 + segments + segments * 2 * 3),
+    // … and a look for erased events to be forgotten.
+    ("due", |segments| 3 + segments + segments * 2 * 3),
     // Single things, with what they hang on.
     ("key_by_hash", |_| 1),
     ("document", |_| 1),
@@ -87,6 +88,10 @@ const MOST: &[(&str, Rows)] = &[
     ("delivered_among", |seqs| (DAYS + 1) * seqs + DAYS),
     ("parked_among", |seqs| 2 * seqs),
     ("rejected_among", |ids| 2 * ids),
+    // The lane, and what is listed of each event; attempts once a day.
+    ("outcomes", |events| 2 + (DAYS + 2) * (events + 1) + DAYS),
+    ("erase", |_| 12),
+    ("erase event", |_| 8),
     // What calls that change something look at first; here they find nothing to be changed.
     ("append", |events| events + 4),
     // Names are counted up to their limit, to see whether there is room.
@@ -149,6 +154,7 @@ const SMALL: &[&str] = &[
     "companies (no)",
     "id_days (day)",
     "leftovers (integration)",
+    "log_erased (at)",
     "log_segments (name)",
     "meta (name)",
     "nodes (name)",

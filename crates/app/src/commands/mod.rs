@@ -10,3 +10,4 @@ pub mod listen;
 pub mod migrate;
 pub mod replay;
 pub mod serve;
+pub mod why;

@@ -3,17 +3,17 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tillstream_model::{Event, Seq, Time};
-use tillstream_store::ReadLimit;
 use tillstream_store::state::Company;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 use super::docs::{Denied, WrongQuery};
-use super::event_view::{EventView, reaches};
+use super::event_filter::{Filter, business_date, candidates, correlation};
+use super::event_view::EventView;
 use super::extract::{Caller, Params};
-use super::paging::{Limit, Listing};
+use super::paging::Limit;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::Result;
@@ -22,8 +22,6 @@ use crate::problem::Result;
 pub const MAX_LOOKED_AT: usize = 20_000;
 /// A page ends with the event that reaches this many bytes.
 pub const PAGE_BYTES: usize = 8 << 20;
-/// What is read from the log at once.
-const BATCH: ReadLimit = ReadLimit { events: 1_000, bytes: 4 << 20 };
 
 /// Which events to list. All that is given has to hold.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -40,6 +38,10 @@ pub struct EventQuery {
     pub terminal: Option<String>,
     /// Only about this one.
     pub entity_id: Option<String>,
+    /// Only with this related id, such as `order_id:4711`.
+    pub correlation: Option<String>,
+    /// Only of this trading day, as `YYYY-MM-DD`.
+    pub business_date: Option<String>,
     /// Accepted at or after.
     #[param(value_type = Option<String>, format = DateTime)]
     pub from: Option<Time>,
@@ -55,16 +57,17 @@ pub struct EventQuery {
 }
 
 impl EventQuery {
-    fn matches(&self, only: &[String], event: &Event) -> bool {
-        let content = &event.content;
-        let is = |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
-        is(&self.entity, Some(content.entity()))
-            && is(&self.name, Some(&content.name))
-            && is(&self.site, content.site.as_deref())
-            && is(&self.terminal, content.terminal.as_deref())
-            && is(&self.entity_id, content.entity_id.as_deref())
-            && self.from.is_none_or(|t| t <= event.accepted_at)
-            && reaches(only, event)
+    fn filter(&self, only: &[String]) -> Result<Filter> {
+        Ok(Filter {
+            entity: self.entity.clone(),
+            name: self.name.clone(),
+            site: self.site.clone(),
+            terminal: self.terminal.clone(),
+            entity_id: self.entity_id.clone(),
+            correlation: correlation(self.correlation.as_deref())?,
+            business_date: business_date(self.business_date.as_deref())?,
+            only: only.to_vec(),
+        })
     }
 
     fn is_past(&self, event: &Event) -> bool {
@@ -79,7 +82,7 @@ impl EventQuery {
 #[utoipa::path(
     get, path = "/v1/events", tag = "events",
     params(EventQuery),
-    responses((status = 200, description = "A page", body = Listing<EventView>), Denied, WrongQuery)
+    responses((status = 200, description = "A page", body = EventListing), Denied, WrongQuery)
 )]
 pub async fn list_events(
     State(hub): State<Hub>,
@@ -90,7 +93,33 @@ pub async fn list_events(
     let payload = caller.may(Scope::EventsPayload).is_ok();
     let (events, next) = scan(&hub, company, caller.bound_sites(), &query).await?;
     let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload)).collect();
-    Ok(Json(Listing { items, next: next.map(|seq| seq.to_string()) }).into_response())
+    let index = IndexView { lag_events: lag(&hub, company).await? };
+    Ok(Json(EventListing { items, next: next.map(|seq| seq.to_string()), index }).into_response())
+}
+
+/// A page of events.
+#[derive(Serialize, ToSchema)]
+pub struct EventListing<'a> {
+    /// The items; may be fewer than asked for although more follow.
+    pub items: Vec<EventView<'a>>,
+    /// Pass it as `after` to get what follows; null on the last page.
+    #[schema(required = true)]
+    pub next: Option<String>,
+    /// How far filters are looked up.
+    pub index: IndexView,
+}
+
+/// How far the index is.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct IndexView {
+    /// Events that are not indexed yet: they are looked through, so that no answer misses them.
+    pub lag_events: u64,
+}
+
+async fn lag(hub: &Hub, company: &Company) -> Result<u64> {
+    let floor = hub.log().floor(company.no).await?;
+    let reached = hub.stores().index.reached(company.no, floor).await?;
+    Ok(hub.log().head(company.no).await?.saturating_sub(reached))
 }
 
 /// Matching events, and the position to go on after.
@@ -100,24 +129,24 @@ async fn scan(
     only: &[String],
     query: &EventQuery,
 ) -> Result<(Vec<Arc<Event>>, Option<Seq>)> {
-    let mut page = Found::new(only, query);
+    let mut page = Found::new(query.filter(only)?, query);
     let mut at = first_position(hub, company, query).await?;
     let mut looked_at = 0;
     while looked_at < MAX_LOOKED_AT {
-        let batch = hub.log().read(company.no, at, BATCH).await?;
-        if batch.is_empty() {
+        let Some((events, looked_to)) = candidates(hub, company.no, &page.filter, at).await? else {
             return Ok((page.events, None));
-        }
-        for event in batch {
+        };
+        looked_at += events.len();
+        for event in events {
             if query.is_past(&event) {
                 return Ok((page.events, None));
             }
             at = event.seq;
-            looked_at += 1;
             if page.take(event) {
                 return Ok((page.events, Some(at)));
             }
         }
+        at = looked_to;
     }
     Ok((page.events, Some(at)))
 }
@@ -132,20 +161,20 @@ async fn first_position(hub: &Hub, company: &Company, query: &EventQuery) -> Res
 
 /// The events of a page.
 struct Found<'a> {
-    only: &'a [String],
+    filter: Filter,
     query: &'a EventQuery,
     events: Vec<Arc<Event>>,
     bytes: usize,
 }
 
 impl<'a> Found<'a> {
-    fn new(only: &'a [String], query: &'a EventQuery) -> Self {
-        Found { only, query, events: Vec::new(), bytes: 0 }
+    fn new(filter: Filter, query: &'a EventQuery) -> Self {
+        Found { filter, query, events: Vec::new(), bytes: 0 }
     }
 
-    /// Takes the event if it matches; whether the page is full then.
+    /// Takes the event if it is meant and young enough; whether the page is full then.
     fn take(&mut self, event: Arc<Event>) -> bool {
-        if !self.query.matches(self.only, &event) {
+        if !self.filter.matches(&event) || self.query.from.is_some_and(|t| event.accepted_at < t) {
             return false;
         }
         self.bytes += event.content.size();

@@ -17,10 +17,11 @@ use super::extract::{Caller, Params, Place};
 use super::lane_view::standing;
 use super::paging::Paging;
 use super::rejected::rejected_view;
+use super::set_by::set_by;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::Result;
-use story::{Facts, Story};
+use story::{Facts, Outcome, Story};
 
 /// Most attempts shown of one event and integration: the newest. While a receiver fails, an event may be probed more
 /// often.
@@ -83,6 +84,9 @@ async fn story(hub: &Hub, integration: &Integration, event: &Event, head: Seq) -
         attempts: &attempts,
     };
     let mut story = facts.story();
+    if let (Outcome::NotWanted, Some((version, no))) = (story.outcome, facts.unwanted_since()) {
+        story.set_by = set_by(hub, integration, version, event, &no).await?;
+    }
     story.rejected = facts.rejected.as_ref().map(rejected_view);
     let id = &integration.settings.id;
     story.attempts = attempts.iter().map(|a| attempt_view(id.clone(), a.clone(), Some(event))).collect();

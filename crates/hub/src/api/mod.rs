@@ -8,6 +8,7 @@ mod brake;
 mod companies;
 mod docs;
 mod etag;
+mod event_filter;
 mod event_lookup;
 mod event_view;
 mod events;
@@ -21,19 +22,24 @@ mod integrations;
 mod jobs;
 mod keys;
 mod lane_view;
+mod ledger;
 mod logs;
 mod nodes;
+mod outcome;
 mod paging;
+mod preview;
 mod receive;
 mod rejected;
 mod rejected_bulk;
 mod replay;
 pub mod schema;
+mod set_by;
 mod signing;
 mod sites;
 mod stats;
 mod usage;
 mod versions;
+mod why;
 
 use std::any::Any;
 
@@ -82,8 +88,11 @@ fn all() -> OpenApiRouter<Hub> {
 fn reading() -> OpenApiRouter<Hub> {
     OpenApiRouter::new()
         .routes(routes!(events::list_events))
-        .routes(routes!(event_lookup::read_event))
+        .routes(routes!(event_lookup::read_event, event_lookup::delete_event))
         .routes(routes!(explain::explain_event))
+        .routes(routes!(why::why))
+        .routes(routes!(ledger::read_ledger))
+        .routes(routes!(preview::preview_integration))
         .routes(routes!(attempts::list_attempts))
         .routes(routes!(attempts::list_integration_attempts))
         .routes(routes!(attempts::read_event_attempts))

@@ -39,7 +39,7 @@ pub(super) async fn commit(
     let failures = attempts.iter().filter(|a| a.failure.is_some()).count() as u64;
     let mut reject = Vec::with_capacity(outcomes.given_up.len());
     for given_up in outcomes.given_up {
-        match event_of(stores, company, no, &given_up).await? {
+        match event_of(stores, company, no, &given_up).await?.map(|event| kept(stores, event)) {
             Some(event) => reject.push(rejected(given_up, event, now)),
             None => tracing::error!(integration = no.0, seq = given_up.seq, "a given-up event is not in the log"),
         }
@@ -50,7 +50,7 @@ pub(super) async fn commit(
     // Whoever is listed as rejected by a replay was not lost: only the live flow's count.
     for given_up in given_up {
         if let Some(event) = given_up.payload.clone() {
-            reject.push(rejected(given_up, event, now));
+            reject.push(rejected(given_up, kept(stores, event), now));
         }
     }
     let mut log: Vec<LogEntry> = outcomes.notices.into_iter().map(|n| entry(n, now)).collect();
@@ -111,6 +111,16 @@ async fn event_of(
         return Ok(Some(event));
     }
     Ok(stores.state.parked_of(no, given_up.seq).await?.and_then(|p| p.event))
+}
+
+/// A copy that was read before the payload was deleted is kept without it.
+fn kept(stores: &Stores, event: Arc<Event>) -> Arc<Event> {
+    if !stores.log.is_erased(event.company, event.seq) {
+        return event;
+    }
+    let mut event = Arc::unwrap_or_clone(event);
+    event.content.erase();
+    Arc::new(event)
 }
 
 fn parked(w: Waiting) -> Parked {

@@ -9,7 +9,7 @@ use tillstream_model::{CompanyNo, IntegrationNo, Time};
 use tillstream_outbound::{Client, Pool, PoolKey};
 use tillstream_store::nodes::{Lease, bucket_of};
 use tillstream_store::state::{Integration, LaneHead};
-use tillstream_store::{Clock, ReadLimit, StoreError, Stores};
+use tillstream_store::{Bell, Clock, ReadLimit, StoreError, Stores};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -41,6 +41,8 @@ pub(super) struct Context {
     pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,
     pub(super) tasks: TaskTracker,
     pub(super) ending: CancellationToken,
+    /// Rings for companies whose log has grown, for others than lanes.
+    pub(super) grown: Arc<Bell>,
     /// Changes of one integration are taken up one after the other.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// The companies whose lanes do not run, and when that was looked up.
@@ -93,6 +95,7 @@ impl Context {
             };
             for company in rung {
                 self.route_company(company).await;
+                self.grown.ring(company);
             }
         }
     }

@@ -36,6 +36,8 @@ pub(super) enum Flight {
     Unread(Seq, String),
     /// The event is not in the log any more.
     Lost(Seq),
+    /// Its payload was deleted: there is nothing to be sent.
+    Deleted(Seq),
 }
 
 /// An attempt that was made.
@@ -58,6 +60,9 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
             Err(e) => return Flight::Unread(seq, e.to_string()),
         },
     };
+    if event.content.is_erased() || launcher.stores.log.is_erased(launcher.company, seq) {
+        return Flight::Deleted(seq);
+    }
     let room = launcher.share.body(event.content.size(), answered).await;
     let at = (launcher.clock)();
     let replay = launcher.replay.as_deref().filter(|_| sending.replay);

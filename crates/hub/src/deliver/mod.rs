@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex};
 use tillstream_model::integration::Status;
 use tillstream_model::{CompanyNo, IntegrationNo, Seq};
 use tillstream_outbound::Client;
-use tillstream_store::{Clock, StoreError, Stores};
+use tillstream_store::{Bell, Clock, StoreError, Stores};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -82,6 +82,7 @@ impl Deliver {
             changing: tokio::sync::Mutex::default(),
             suspended: Mutex::default(),
             leases: Mutex::default(),
+            grown: Arc::default(),
             held_for_others: Mutex::default(),
         }));
         let context = deliver.0.clone();
@@ -169,6 +170,16 @@ impl Deliver {
     /// Whether this node runs the integration's lane, or would.
     pub fn runs_here(&self, no: IntegrationNo) -> bool {
         self.0.lease(no).is_some()
+    }
+
+    /// Rings for each company whose log has grown, after its lanes were shown that.
+    pub fn grown(&self) -> Arc<Bell> {
+        self.0.grown.clone()
+    }
+
+    /// Whether this node does what one node does for all: it holds the first bucket.
+    pub fn leads(&self) -> bool {
+        self.holds_first()
     }
 
     /// Sets the gauges that are sums over lanes.

@@ -310,6 +310,7 @@ impl Runner {
                 tracing::error!(integration = %self.settings().id, seq, "a parked event is not in the log any more");
                 self.lane.lost(seq);
             }
+            Flight::Deleted(seq) => self.lane.lost(seq),
         }
     }
 

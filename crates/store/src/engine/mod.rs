@@ -5,6 +5,7 @@ pub(crate) mod caller;
 pub(crate) mod event;
 pub(crate) mod held;
 pub(crate) mod place;
+pub(crate) mod postings;
 pub(crate) mod queue;
 pub(crate) mod segment;
 pub(crate) mod settled;

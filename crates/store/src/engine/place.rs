@@ -1,9 +1,11 @@
 //! Places in lists, as pages name them, and how much of a list one page looks at.
 
-use tillstream_model::Time;
+use std::collections::BTreeMap;
+
+use tillstream_model::{Seq, Time};
 
 use super::Cause;
-use crate::state::{AttemptFilter, RejectedRow};
+use crate::state::{AttemptFilter, RejectedRow, Tried};
 
 /// Rows that one page of attempts looks at; then it ends although it may not be full.
 pub(crate) const LOOKED_ROWS: usize = 200_000;
@@ -65,6 +67,17 @@ pub(crate) fn rejected(after: Option<&str>) -> Result<(i64, i64), Cause> {
 /// The place after a rejected event, which [`rejected`] reads.
 pub(crate) fn after_rejected(row: &RejectedRow) -> String {
     format!("{}.{}", row.rejected.at.millis(), row.id)
+}
+
+/// Adds what was tried on one more day.
+pub(crate) fn add_tried(all: &mut BTreeMap<Seq, Tried>, day: Tried) {
+    all.entry(day.seq)
+        .and_modify(|t| {
+            t.attempts += day.attempts;
+            t.last_at = t.last_at.max(day.last_at);
+            t.delivered_at = t.delivered_at.into_iter().chain(day.delivered_at).min();
+        })
+        .or_insert(day);
 }
 
 #[cfg(test)]

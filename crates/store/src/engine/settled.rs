@@ -28,7 +28,7 @@ pub(crate) fn read(mut bytes: &[u8]) -> Result<Ranges, Cause> {
     Ok(ranges)
 }
 
-fn push(out: &mut Vec<u8>, mut value: Seq) {
+pub(crate) fn push(out: &mut Vec<u8>, mut value: Seq) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -36,7 +36,7 @@ fn push(out: &mut Vec<u8>, mut value: Seq) {
     out.push(value as u8);
 }
 
-fn pull(bytes: &mut &[u8]) -> Result<Seq, Cause> {
+pub(crate) fn pull(bytes: &mut &[u8]) -> Result<Seq, Cause> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = bytes.split_first().ok_or("settled ranges are cut off")?;

@@ -1,6 +1,7 @@
 //! The newest events in memory, within one budget for all companies, and what is known of each company's log.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tillstream_model::time::DAY_MS;
@@ -10,6 +11,9 @@ use crate::ReadLimit;
 
 /// Events leave the memory at this age, in days: before any retention ends, so that nothing that was dropped is read.
 const MOST_DAYS: i64 = 2;
+
+/// Erased events that are remembered, for those who hold a copy; the oldest positions are forgotten first.
+const MOST_ERASED: usize = 100_000;
 
 /// What is known of a company's log as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +29,8 @@ pub(crate) struct Summary {
 /// Answers those who are up to date without a disk and without another thread.
 pub(crate) struct Tail {
     most_bytes: usize,
+    /// Whether anything was erased at all: asked for each attempt.
+    any_erased: AtomicBool,
     inner: Mutex<Inner>,
 }
 
@@ -34,6 +40,8 @@ struct Inner {
     /// Companies of the events in memory, oldest event first.
     order: VecDeque<CompanyNo>,
     bytes: usize,
+    /// Events whose payload was erased: copies that were read before must not be used.
+    erased: BTreeSet<(Seq, CompanyNo)>,
     /// How many segments were dropped: what the disk said before the last one may be out of date.
     drops: u64,
 }
@@ -48,7 +56,7 @@ struct Company {
 impl Tail {
     /// Keeps at most this many bytes of events ([`tillstream_model::Content::size`]).
     pub(crate) fn new(most_bytes: usize) -> Self {
-        Self { most_bytes, inner: Mutex::default() }
+        Self { most_bytes, any_erased: AtomicBool::new(false), inner: Mutex::default() }
     }
 
     /// What is known of a company; None until somebody looked at the disk.
@@ -78,6 +86,7 @@ impl Tail {
     pub(crate) fn publish(&self, events: Vec<Arc<Event>>) {
         let inner = &mut *self.lock();
         for event in events {
+            let event = inner.without_erased(event);
             let company = inner.companies.entry(event.company).or_default();
             if event.seq <= company.summary.head {
                 continue;
@@ -94,6 +103,27 @@ impl Tail {
             company.events.push_back(event);
         }
         while inner.bytes > self.most_bytes && inner.evict() {}
+    }
+
+    /// Takes away the payload of an event that was erased on disk.
+    pub(crate) fn erase(&self, company: CompanyNo, seq: Seq) {
+        let inner = &mut *self.lock();
+        inner.erased.insert((seq, company));
+        self.any_erased.store(true, Ordering::Release);
+        if inner.erased.len() > MOST_ERASED {
+            inner.erased.pop_first();
+        }
+        let Some(events) = inner.companies.get_mut(&company).map(|c| &mut c.events) else { return };
+        let at = events.front().and_then(|first| seq.checked_sub(first.seq));
+        let Some(event) = at.and_then(|at| events.get_mut(at as usize)) else { return };
+        let bytes = event.content.size();
+        *event = erased(event);
+        inner.bytes -= bytes - event.content.size();
+    }
+
+    /// Whether the payload of this event was erased since this process began, as far as it is remembered.
+    pub(crate) fn is_erased(&self, company: CompanyNo, seq: Seq) -> bool {
+        self.any_erased.load(Ordering::Acquire) && self.lock().erased.contains(&(seq, company))
     }
 
     /// Forgets what is too old to be kept in memory.
@@ -145,7 +175,22 @@ impl Tail {
     }
 }
 
+/// The event without its payload.
+fn erased(event: &Event) -> Arc<Event> {
+    let mut event = event.clone();
+    event.content.erase();
+    Arc::new(event)
+}
+
 impl Inner {
+    /// What was read before its payload was erased loses it here.
+    fn without_erased(&self, event: Arc<Event>) -> Arc<Event> {
+        match self.erased.contains(&(event.seq, event.company)) && !event.content.is_erased() {
+            true => erased(&event),
+            false => event,
+        }
+    }
+
     /// When the oldest event was accepted.
     fn oldest(&self) -> Option<Time> {
         let company = self.companies.get(self.order.front()?)?;
@@ -188,6 +233,20 @@ mod tests {
     fn seqs(tail: &Tail, company: CompanyNo, after: Seq) -> Option<Vec<Seq>> {
         let limit = ReadLimit { events: 100, bytes: usize::MAX };
         tail.read(company, after, limit).map(|list| list.iter().map(|e| e.seq).collect())
+    }
+
+    #[test]
+    fn an_erased_event_loses_its_payload_also_when_it_comes_late() {
+        let tail = Tail::new(1 << 20);
+        tail.publish(vec![event(A, 1), event(A, 2)]);
+        tail.erase(A, 2);
+        tail.erase(A, 3);
+        tail.publish(vec![event(A, 3), event(A, 4)]);
+        let left: Vec<bool> = (1..=4).map(|seq| tail.get(A, seq).unwrap().content.is_erased()).collect();
+        assert_eq!(left, [false, true, true, false]);
+        assert!(tail.is_erased(A, 2) && !tail.is_erased(A, 1) && !tail.is_erased(B, 2));
+        tail.publish(vec![event(A, 9)]);
+        assert_eq!(tail.lock().bytes, event(A, 9).content.size(), "what was erased counts as what is left of it");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 mod days;
 pub(crate) mod import;
+mod index;
 mod log;
 mod migrate;
 mod nodes;
@@ -84,6 +85,7 @@ async fn open_inner(options: Options) -> Result<Stores, Cause> {
     drop(session);
     let state = state::PgState::open(sessions.clone(), &options);
     let nodes = nodes::PgNodes::open(target.clone(), sessions.apart(2), options.node.clone());
+    let index = index::PgIndex::open(sessions.apart(2));
     let log = log::PgLog::open(target, sessions, &options)?;
-    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(nodes) })
+    Ok(Stores { index: Arc::new(index), log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(nodes) })
 }

@@ -10,6 +10,8 @@ use super::pool::Cause;
 
 /// How long a connection waits for another process, such as the command line beside a running hub.
 const BUSY: Duration = Duration::from_secs(5);
+/// How often the write-ahead log is tried to be emptied, each time for [`BUSY`].
+const EMPTY_TRIES: usize = 3;
 /// Prepared statements kept by a connection.
 const STATEMENTS: usize = 64;
 
@@ -51,6 +53,23 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Cause> {
     conn.pragma_update_and_check(None, "wal_autocheckpoint", 0, |_| Ok(()))?;
     conn.pragma_update(None, "cache_size", -512)?;
     Ok(conn)
+}
+
+/// Whether what is deleted from now on is overwritten with zeros.
+pub(super) fn overwrite_deleted(conn: &Connection, on: bool) -> Result<(), Cause> {
+    Ok(conn.pragma_update_and_check(None, "secure_delete", on, |_| Ok(()))?)
+}
+
+/// Moves everything into the database file and cuts the write-ahead log, so that nothing that was overwritten is left in
+/// it. An error when others read or write for too long.
+pub(super) fn empty_wal(conn: &Connection) -> Result<(), Cause> {
+    for _ in 0..EMPTY_TRIES {
+        let busy: bool = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0))?;
+        if !busy {
+            return Ok(());
+        }
+    }
+    Err("others read and write all the time; the write-ahead log could not be emptied".into())
 }
 
 /// What every connection needs. Plans must not depend on the values that are bound: otherwise SQLite plans a prepared

@@ -6,6 +6,7 @@
 //! attempts/2026-11-21.db       attempts of a day, dropped by unlink
 //! log/meta.db                  where each company's events are; heads and floors of what was dropped
 //! log/30d/2026-11-21.db        events of a retention class and a day, dropped by unlink
+//! index/2026-11-21.db          what the events of a day are found by; derived, may be removed while no hub runs
 //! moved                        everything was moved to another engine; no hub opens the folder any more
 //! ```
 
@@ -13,6 +14,7 @@ mod conn;
 mod disk;
 pub(crate) mod export;
 mod fault;
+mod index;
 mod log;
 mod pool;
 mod state;
@@ -76,7 +78,8 @@ pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
     let lock = Arc::new(lock(folder).map_err(tried)?);
     let state = state::SqliteState::open(folder, &options, Some(lock.clone())).map_err(tried)?;
     let log = log::SqliteLog::open(folder, &options, lock).map_err(tried)?;
-    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(Alone::default()) })
+    let index = index::SqliteIndex::open(folder, log.catalog()).map_err(tried)?;
+    Ok(Stores { index: Arc::new(index), log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(Alone::default()) })
 }
 
 /// Opens only the state, also while a hub has the folder open: for the command line, to make companies and keys.

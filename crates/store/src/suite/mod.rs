@@ -3,6 +3,8 @@
 //! An engine's test implements [`Engine`] and calls [`log_contract`] and [`state_contract`]. Each clause gets a fresh,
 //! empty engine; what fails panics in the function that is named after the clause.
 
+mod erase;
+mod index;
 mod log_append;
 mod log_keep;
 mod log_read;
@@ -61,6 +63,10 @@ pub async fn log_contract<E: Engine>(make: impl Fn() -> E) {
     log_keep::segments_are_due_after_their_retention(&make()).await;
     log_keep::heads_and_floors_outlive_dropped_segments(&make()).await;
     log_keep::a_change_of_retention_keeps_the_order(&make()).await;
+    erase::an_erased_payload_is_nowhere_and_the_rest_stays(&make()).await;
+    index::what_is_indexed_is_found_by_its_keys_in_order(&make()).await;
+    index::what_was_put_together_is_still_found(&make()).await;
+    index::the_index_of_a_day_goes_with_the_last_segment_of_it(&make()).await;
 }
 
 /// Runs every clause of [`crate::State`]; `make` makes an empty engine.
@@ -105,6 +111,8 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_usage::a_request_that_nobody_answers_may_be_tried_again(&make()).await;
     state_usage::held_events_read_back_in_order_and_go_one_by_one(&make()).await;
     state_usage::no_more_is_held_than_may_be(&make()).await;
+    erase::an_erased_payload_leaves_waiting_and_rejected_rows(&make()).await;
+    erase::outcomes_of_a_stretch_tell_how_each_event_ended(&make()).await;
 }
 
 /// Drops what is open and opens the storage again.

@@ -5,7 +5,7 @@ use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
 use tillstream_store::answers::{Begin, Begun};
 use tillstream_store::held::{HeldLimits, Holding};
-use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit};
+use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit, Stretch};
 use tillstream_store::suite::START;
 use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
 
@@ -40,7 +40,9 @@ async fn limits(meter: &mut Meter, filled: &Filled, stores: &Stores) {
         for after in ["", "5"] {
             meter.run("held_sites", page, state.held_sites(of, after, page as usize)).await;
         }
-        let found = meter.run("held", page, state.held(of, "7", 500, ReadLimit { events: page as usize, bytes: usize::MAX })).await;
+        let found = meter
+            .run("held", page, state.held(of, "7", 500, ReadLimit { events: page as usize, bytes: usize::MAX }))
+            .await;
         assert!(found.is_none_or(|found| !found.is_empty()));
     }
     meter.run("held_site", 1, state.held_site(of, "7")).await;
@@ -173,6 +175,11 @@ async fn single(meter: &mut Meter, filled: &Filled, stores: &Stores) {
         assert!(listed.is_none_or(|listed| listed.len() as u64 == found));
         meter.run("parked_of", 1, state.parked_of(no, seq)).await;
     }
+    for (no, first, events) in [(filled.first, 1, 100), (filled.first, EVENTS - 1_000, 1_000), (filled.of_vast, 1, 1)] {
+        let last = first + events - 1;
+        let stretch = Stretch { first, last, lowest: filled.event, highest: filled.event };
+        meter.run("outcomes", events, state.outcomes(no, stretch)).await;
+    }
     for id in [filled.event, unknown] {
         meter.run("rejected_of", 1, state.rejected_of(filled.first, id)).await;
     }
@@ -228,6 +235,8 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     meter.run("commit", 1, state.commit(unknown, LaneCommit::default())).await;
     meter.run("retry_rejected", 1, state.retry_rejected(filled.first, u64::MAX, START)).await;
     meter.run("delete_rejected", 1, state.delete_rejected(filled.first, u64::MAX)).await;
+    meter.run("erase", 1, state.erase(filled.small, EVENTS * 2, EventId::new(START, [0; 10]))).await;
+    meter.run("erase event", 1, stores.log.erase(filled.small, EVENTS * 2, filled.event)).await;
     meter.run("delete_key", 1, state.delete_key(Some(filled.small), "key-1")).await;
     meter.run("touch_keys", 2, state.touch_keys(vec![("a".into(), START), ("b".into(), START)])).await;
     let of = Some(filled.big);

@@ -22,7 +22,8 @@ pub const OPTIONS: &str = "?options=-c%20session_preload_libraries%3Dauto_explai
     %20-c%20auto_explain.log_level%3Dnotice";
 
 /// What a node does by itself every few seconds: it says and looks how far the logs are.
-const BACKGROUND: [&str; 2] = ["SELECT pg_notify(", "SELECT company, head FROM log_heads"];
+const BACKGROUND: [&str; 3] =
+    ["SELECT pg_notify(", "SELECT company, head FROM log_heads", "SELECT company, seq FROM log_erased"];
 
 /// One statement and how it was carried out.
 pub struct Plan {

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::api::attempt_view::AttemptView;
 use crate::api::lane_view::{Circuit, LaneView, Standing};
 use crate::api::rejected::RejectedView;
+use crate::api::set_by::SetBy;
 
 /// What became of the event at one integration.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +29,9 @@ pub struct Story {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "events.where[0]")]
     pub rule: Option<String>,
+    /// Who set that rule, and when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_by: Option<SetBy>,
     /// When the next attempt is due, as far as that is known.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub next_attempt_at: Option<Time>,
@@ -82,6 +86,7 @@ impl Facts<'_> {
             summary,
             version: self.then.as_ref().map(|(version, _)| *version),
             rule,
+            set_by: None,
             next_attempt_at: self.parked.as_ref().filter(|_| outcome == Outcome::Parked).map(|p| p.next_at),
             attempts: Vec::new(),
             rejected: None,
@@ -110,6 +115,12 @@ impl Facts<'_> {
         }
     }
 
+    /// The version and the rule of it that says no.
+    pub fn unwanted_since(&self) -> Option<(u32, Unwanted)> {
+        let (version, _) = self.then.as_ref()?;
+        Some((*version, self.unwanted()?))
+    }
+
     fn unwanted(&self) -> Option<Unwanted> {
         self.then.as_ref().and_then(|(_, settings)| wants(settings, self.event).err())
     }
@@ -127,6 +138,7 @@ impl Facts<'_> {
                 Some(site) => format!("availability is off for site {site}"),
                 None => "availability is off for events without a site".to_owned(),
             },
+            Unwanted::Deleted => "its payload was deleted".to_owned(),
             Unwanted::Where(i) => {
                 let clause = settings.events.r#where.get(*i).and_then(|c| serde_json::to_string(c).ok());
                 format!("condition {} does not hold: {}", no.place(), clause.unwrap_or_default())

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::super::row;
 use super::super::session::{Sessions, Target};
+use super::erase;
 use super::read::Reader;
 use crate::Bell;
 use crate::engine::Cause;
@@ -89,6 +90,7 @@ impl Follower {
         let (heard, mut hearing) = mpsc::channel(MESSAGES);
         let _session = self.target.listen(CHANNEL, heard).await?;
         self.hears = false;
+        self.look_erased(erase::BEGINNING).await?;
         // Heard by this node itself, it shows that messages come through.
         say(&self.sessions, &self.node, &[]).await?;
         let mut look = Instant::now();
@@ -100,6 +102,7 @@ impl Follower {
                 },
                 () = tokio::time::sleep_until(look) => {
                     self.look().await?;
+                    self.look_erased(erase::FOLLOWING).await?;
                     look = Instant::now() + if self.hears { LOOK_HEARING } else { LOOK_DEAF };
                 }
             }
@@ -127,6 +130,15 @@ impl Follower {
             if self.heads.get(&company) != Some(&head) {
                 self.grown(company, head).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes payloads out of the memory that other nodes erased on disk.
+    async fn look_erased(&self, how_long: &str) -> Result<(), Cause> {
+        let session = self.sessions.get().await?;
+        for (company, seq) in erase::lately(&session, how_long).await? {
+            self.tail.erase(company, seq);
         }
         Ok(())
     }

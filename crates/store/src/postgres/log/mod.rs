@@ -1,5 +1,6 @@
 //! The log in tables, a table for each segment.
 
+mod erase;
 mod follow;
 mod heads;
 pub(super) mod known;
@@ -36,6 +37,7 @@ pub(super) struct PgLog {
     queue: Option<Queue>,
     writer: Option<JoinHandle<()>>,
     down: Down,
+    sessions: Sessions,
     reader: Reader,
     segments: Arc<Segments>,
     tail: Arc<Tail>,
@@ -53,7 +55,7 @@ impl PgLog {
         let grown = Arc::new(Bell::default());
         let follower = Follower::new(target.clone(), sessions.clone(), reader.clone(), tail.clone(), bell.clone());
         let mut tasks = JoinSet::new();
-        tasks.spawn(follow::tell_others(sessions, follower.node(), grown.clone()));
+        tasks.spawn(follow::tell_others(sessions.clone(), follower.node(), grown.clone()));
         tasks.spawn(follower.run());
         let (queue, waiting) = queue::queue(options.queue_bytes);
         let writer = Writer {
@@ -71,6 +73,7 @@ impl PgLog {
             queue: Some(queue),
             writer: Some(thread),
             down,
+            sessions,
             reader,
             segments,
             tail,
@@ -156,6 +159,19 @@ impl Log for PgLog {
             || format!("find the position of company {} at {time}", company.0),
             self.reader.before(company, time).await,
         )
+    }
+
+    async fn erase(&self, company: CompanyNo, seq: Seq, id: EventId) -> Result<bool> {
+        let erased = erase::erase(&self.sessions, company, seq, id).await;
+        let erased = tried(|| format!("erase event {id} of company {}", company.0), erased)?;
+        if erased {
+            self.tail.erase(company, seq);
+        }
+        Ok(erased)
+    }
+
+    fn is_erased(&self, company: CompanyNo, seq: Seq) -> bool {
+        self.tail.is_erased(company, seq)
     }
 
     fn bell(&self) -> Arc<Bell> {

@@ -7,6 +7,7 @@ use tokio_postgres::types::Type;
 use super::super::days::{self, Known};
 use super::super::row;
 use super::super::session::{Broken, Session, Sessions};
+use super::erase;
 use super::known;
 use super::plan::Plan;
 use crate::DueSegment;
@@ -60,6 +61,7 @@ impl Segments {
     pub(super) async fn due(&self, now: Time) -> Result<Vec<DueSegment>, Cause> {
         let mut session = self.sessions.get().await?;
         self.drop_old_ids(&mut session, now).await?;
+        erase::forget_old(&session).await?;
         let names = session.rows("SELECT name FROM log_segments", &[]).await?;
         let mut due: Vec<SegmentId> =
             names.iter().filter_map(|r| SegmentId::parse(r.get(0))).filter(|id| id.is_due(now)).collect();

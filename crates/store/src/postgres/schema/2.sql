@@ -86,3 +86,36 @@ CREATE TABLE held_sites (
     last_at  bigint  NOT NULL,
     PRIMARY KEY (company, site)
 );
+-- Events whose payload was erased in the last days, for nodes that have a copy in memory.
+CREATE TABLE log_erased (
+    at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+    company integer     NOT NULL,
+    seq     bigint      NOT NULL
+);
+CREATE INDEX log_erased_by_time ON log_erased (at);
+
+-- How far the log of each company is indexed.
+CREATE TABLE index_reached (
+    company integer PRIMARY KEY,
+    seq     bigint  NOT NULL
+) WITH (fillfactor = 50);
+
+-- The shape of the index of one UTC day, in tables such as index_2026_11_21: positions of a company's events by the
+-- hash of a value, in runs that were written at once and are put together later.
+CREATE TABLE index_template (
+    run     bigint  NOT NULL,
+    company integer NOT NULL,
+    key     bigint  NOT NULL,
+    last    bigint  NOT NULL,
+    seqs    bytea   NOT NULL,
+    PRIMARY KEY (run, company, key)
+);
+CREATE TABLE index_days (
+    day bigint PRIMARY KEY
+);
+CREATE TABLE index_runs (
+    run    bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    day    bigint NOT NULL,
+    events bigint NOT NULL
+);
+CREATE INDEX index_runs_of_day ON index_runs (day, run);

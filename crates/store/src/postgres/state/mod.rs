@@ -11,6 +11,7 @@ mod commits;
 mod companies;
 mod documents;
 mod entries;
+mod erase;
 mod fence;
 mod held;
 mod integrations;
@@ -18,6 +19,7 @@ mod keys;
 mod lanes;
 mod ledger;
 mod outcome;
+mod outcomes;
 mod parked;
 mod rejected;
 mod replays;
@@ -43,7 +45,8 @@ use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, Replay, SaveError, Version,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Outcomes, Parked, RejectedRow, Replay, SaveError, Stretch,
+    Version,
 };
 use crate::{Clock, Page, Result, Retention, Sealer, State};
 
@@ -251,6 +254,17 @@ impl State for PgState {
     async fn rejected_of(&self, no: IntegrationNo, event: EventId) -> Result<Option<RejectedRow>> {
         let what = "look up a rejected event";
         tried(what, rejected::of_event(&*self.session(what).await?, no, event).await)
+    }
+
+    async fn outcomes(&self, no: IntegrationNo, stretch: Stretch) -> Result<Outcomes> {
+        let what = "look up the outcomes of events";
+        tried(what, outcomes::of(&*self.session(what).await?, no, stretch).await)
+    }
+
+    async fn erase(&self, company: CompanyNo, seq: Seq, event: EventId) -> Result<()> {
+        let tx = self.begin("erase an event").await?;
+        let erased = erase::erase(&tx, company, seq, event).await;
+        tx.end(erased).await
     }
 
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool> {

@@ -1,6 +1,7 @@
 //! The log in segment files.
 
 mod directory;
+mod erase;
 pub(super) mod export;
 mod filter;
 mod group;
@@ -100,6 +101,11 @@ impl SqliteLog {
         self.catalog.all().into_iter().map(|id| (id, self.catalog.path(id))).collect()
     }
 
+    /// Which segments there are.
+    pub(super) fn catalog(&self) -> Arc<Catalog> {
+        self.catalog.clone()
+    }
+
     /// What is known of a company's log.
     pub(super) async fn summary(&self, company: CompanyNo) -> Result<Summary> {
         if let Some(summary) = self.tail.summary(company) {
@@ -185,6 +191,15 @@ impl Log for SqliteLog {
         let tried = || format!("find the position of company {} at {time}", company.0);
         let found = self.readers.run(tried, move |r| r.before(company, time)).await?;
         Ok(found.unwrap_or_default().max(self.floor(company).await?))
+    }
+
+    async fn erase(&self, company: CompanyNo, seq: Seq, id: EventId) -> Result<bool> {
+        let tried = || format!("erase event {id} of company {}", company.0);
+        self.upkeep.run(tried, move |u| u.erase(company, seq, id)).await
+    }
+
+    fn is_erased(&self, company: CompanyNo, seq: Seq) -> bool {
+        self.tail.is_erased(company, seq)
     }
 
     fn bell(&self) -> Arc<Bell> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tillstream_model::{CompanyNo, Seq};
 
 use crate::Retention;
-pub(super) use crate::engine::segment::SegmentId;
+pub(in crate::sqlite) use crate::engine::segment::SegmentId;
 use crate::engine::segment::parse_day;
 use crate::sqlite::conn::{Schema, make_folder};
 use crate::sqlite::pool::Cause;
@@ -53,7 +53,7 @@ pub(super) struct Span {
 }
 
 /// Which segments there are, and whether the directory lists their spans.
-pub(super) struct Catalog {
+pub(in crate::sqlite) struct Catalog {
     /// The folder of the log.
     pub(super) folder: PathBuf,
     listed: Mutex<BTreeMap<SegmentId, bool>>,
@@ -83,7 +83,7 @@ impl Catalog {
     }
 
     /// All segments, oldest first.
-    pub(super) fn all(&self) -> Vec<SegmentId> {
+    pub(in crate::sqlite) fn all(&self) -> Vec<SegmentId> {
         self.lock().keys().copied().collect()
     }
 

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
-use tillstream_model::{CompanyNo, Seq, Time};
+use tillstream_model::{CompanyNo, EventId, Seq, Time};
 
 use super::directory::{self, Last};
+use super::erase;
 use super::read::{accepted_at, ends};
 use super::segments::{Catalog, SegmentId, company_of, pos};
 use crate::DueSegment;
@@ -69,6 +70,15 @@ impl Upkeep {
         self.tail.dropped(lasts.iter().map(|last| (last.company, last.seq)));
         self.catalog.remove(id);
         Ok(remove_database(&self.catalog.path(id))?)
+    }
+
+    /// Erases an event's payload on disk, then in memory; whether there is such an event.
+    pub(super) fn erase(&mut self, company: CompanyNo, seq: Seq, id: EventId) -> Result<bool, Cause> {
+        let found = erase::erase(&self.catalog, pos(company, seq), id)?;
+        if found {
+            self.tail.erase(company, seq);
+        }
+        Ok(found)
     }
 
     fn try_list(&mut self, id: SegmentId) -> Result<(), Cause> {

@@ -1,6 +1,6 @@
 //! Listing attempts: the files of the days backwards, in each of them the integrations merged by time.
 
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -10,10 +10,10 @@ use tillstream_model::{IntegrationNo, Seq, Time};
 
 use super::attempts::Days;
 use crate::Page;
-use crate::engine::place::{LOOKED_ROWS, Place, SEEK_ROWS};
+use crate::engine::place::{self, LOOKED_ROWS, Place, SEEK_ROWS};
 use crate::sqlite::conn::Recent;
 use crate::sqlite::pool::Cause;
-use crate::state::{Attempt, AttemptFilter, Failure};
+use crate::state::{Attempt, AttemptFilter, Failure, Stretch, Tried};
 
 /// Most rows of one integration that are read ahead.
 const AHEAD_ROWS: usize = 256;
@@ -95,6 +95,22 @@ impl Ledger {
             }
         }
         Ok(found)
+    }
+
+    /// What was tried of a stretch of events, by position. No attempt is older than the events.
+    pub(super) fn tried(&mut self, no: IntegrationNo, stretch: Stretch) -> Result<Vec<Tried>, Cause> {
+        let first_day = stretch.lowest.time().day();
+        let mut tried = BTreeMap::new();
+        for day in self.days.all().into_iter().filter(|day| *day >= first_day) {
+            let sql = "SELECT seq, count(*), max(at), min(CASE WHEN failed THEN NULL ELSE at END) FROM attempts
+                       WHERE integration = ? AND seq BETWEEN ? AND ? GROUP BY seq";
+            let mut stmt = self.file(day)?.prepare_cached(sql)?;
+            let rows = stmt.query_map(params![no.0, stretch.first, stretch.last], tried_row)?;
+            for row in rows {
+                place::add_tried(&mut tried, row?);
+            }
+        }
+        Ok(tried.into_values().collect())
     }
 
     fn file(&mut self, day: i64) -> Result<&Connection, Cause> {
@@ -232,6 +248,15 @@ impl Source {
         self.ahead.reverse();
         Ok(())
     }
+}
+
+fn tried_row(row: &Row) -> rusqlite::Result<Tried> {
+    Ok(Tried {
+        seq: row.get(0)?,
+        attempts: row.get(1)?,
+        last_at: Time::from_millis(row.get(2)?),
+        delivered_at: row.get::<_, Option<i64>>(3)?.map(Time::from_millis),
+    })
 }
 
 const COLUMNS: &str = "a.at, a.seq, a.number, a.elapsed_ms, a.status, a.remaining, a.domain_key, a.name_hash, a.failed";

@@ -6,11 +6,13 @@ mod audit;
 mod companies;
 mod documents;
 mod entries;
+mod erase;
 mod held;
 mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
+mod outcomes;
 mod rejected;
 mod replays;
 mod sweep;
@@ -33,11 +35,12 @@ use self::attempts::{AttemptWriter, Days};
 use self::ledger::Ledger;
 use self::writer::Writer;
 use super::Options;
-use super::conn::{Schema, open_reader, open_writer};
+use super::conn::{Schema, empty_wal, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, Replay, SaveError, Version,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Outcomes, Parked, RejectedRow, Replay, SaveError, Stretch,
+    Version,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -279,6 +282,15 @@ impl State for SqliteState {
 
     async fn rejected_of(&self, no: IntegrationNo, event: EventId) -> Result<Option<RejectedRow>> {
         self.read("look up a rejected event", move |r| rejected::of_event(&r.conn, no, event)).await
+    }
+
+    async fn outcomes(&self, no: IntegrationNo, stretch: Stretch) -> Result<Outcomes> {
+        self.read("look up the outcomes of events", move |r| outcomes::of(r, no, stretch)).await
+    }
+
+    async fn erase(&self, company: CompanyNo, seq: Seq, event: EventId) -> Result<()> {
+        self.writer.call("erase an event", move |w| erase::erase(w, company, seq, event)).await?;
+        self.read("empty the write-ahead log", |r| empty_wal(&r.conn)).await
     }
 
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool> {
