@@ -26,9 +26,6 @@ use ingest::Ingest;
 use observe::Metrics;
 use sites::Sites;
 
-/// The epoch of a log that was never restored: the first part of positions that are handed out.
-pub const FIRST_EPOCH: u32 = 1;
-
 /// The hub's configuration as used.
 #[derive(Clone, Debug, Default)]
 pub struct Config {

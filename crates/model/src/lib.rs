@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod condition;
+pub mod epochs;
 pub mod event;
 pub mod format;
 pub mod id;
@@ -19,6 +20,7 @@ pub mod selection;
 pub mod time;
 pub mod verdict;
 
+pub use epochs::{Epochs, Position};
 pub use event::{Content, Event};
 pub use id::{CompanyNo, EventId, IntegrationNo, Seq};
 pub use ranges::Ranges;

@@ -19,6 +19,8 @@ pub mod transfer;
 
 use std::sync::Arc;
 
+use tillstream_model::Epochs;
+
 pub use bell::Bell;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;
@@ -35,6 +37,8 @@ pub struct Stores {
     pub state: Arc<dyn State>,
     /// Who runs which lanes.
     pub nodes: Arc<dyn Nodes>,
+    /// Which life of the log this is. It changes only while nothing is open: a restore begins a new one.
+    pub epochs: Arc<Epochs>,
 }
 
 /// What went wrong below: an I/O error, a broken file, a lost server. Carries what was tried.

@@ -67,7 +67,7 @@ async fn check_key(session: &Session, key: &MasterKey) -> Result<(), Cause> {
     Err(format!("it was made with master key {id}; this one is {}", key.id()).into())
 }
 
-async fn put(session: &Session, name: &str, value: &str) -> Result<(), Cause> {
+pub(super) async fn put(session: &Session, name: &str, value: &str) -> Result<(), Cause> {
     let sql = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     session.execute(sql, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
     Ok(())

@@ -6,6 +6,7 @@
 //! synchronous standby a 202 means two machines.
 
 mod days;
+mod epochs;
 pub(crate) mod import;
 mod log;
 mod migrate;
@@ -81,9 +82,10 @@ async fn open_inner(options: Options) -> Result<Stores, Cause> {
     let mut session = sessions.get().await?;
     migrate::run(&mut session, &options.master_key).await?;
     import::refuse_unfinished(&session).await?;
+    let epochs = Arc::new(epochs::load(&session).await?);
     drop(session);
     let state = state::PgState::open(sessions.clone(), &options);
     let nodes = nodes::PgNodes::open(target.clone(), sessions.apart(2), options.node.clone());
     let log = log::PgLog::open(target, sessions, &options)?;
-    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(nodes) })
+    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(nodes), epochs })
 }

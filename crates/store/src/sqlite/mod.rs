@@ -11,6 +11,7 @@
 
 mod conn;
 mod disk;
+mod epochs;
 pub(crate) mod export;
 mod fault;
 mod log;
@@ -30,6 +31,8 @@ pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
 /// Below this many free bytes the disk counts as full.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
 
+/// The file of the state.
+const STATE: &str = "state.db";
 /// The file that marks a folder whose content has moved.
 const MOVED: &str = "moved";
 
@@ -76,7 +79,8 @@ pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
     let lock = Arc::new(lock(folder).map_err(tried)?);
     let state = state::SqliteState::open(folder, &options, Some(lock.clone())).map_err(tried)?;
     let log = log::SqliteLog::open(folder, &options, lock).map_err(tried)?;
-    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(Alone::default()) })
+    let epochs = Arc::new(epochs::load(&folder.join(STATE)).map_err(tried)?);
+    Ok(Stores { log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(Alone::default()), epochs })
 }
 
 /// Opens only the state, also while a hub has the folder open: for the command line, to make companies and keys.

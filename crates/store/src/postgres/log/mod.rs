@@ -1,7 +1,7 @@
 //! The log in tables, a table for each segment.
 
 mod follow;
-mod heads;
+pub(super) mod heads;
 pub(super) mod known;
 mod plan;
 mod read;
