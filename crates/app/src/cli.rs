@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve};
+use crate::commands::{
+    backup, completions, config, emit, integrations, keys, listen, migrate, restore, serve,
+};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -39,6 +41,10 @@ pub enum Command {
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come
     Listen(listen::Args),
+    /// Back up a hub, also while it runs, into one file
+    Backup(backup::Args),
+    /// Restore a backup into a new data folder
+    Restore(restore::Args),
     /// Move a stopped hub from its folder into a PostgreSQL database
     Migrate(migrate::Args),
     /// Print the effective configuration and where each setting comes from

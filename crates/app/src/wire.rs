@@ -1,6 +1,7 @@
 //! Which engine holds the log and the state: the only place that names one.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -9,6 +10,8 @@ use tillstream_model::Time;
 use tillstream_store::transfer::{self, Moved, Progress};
 use tillstream_store::{Clock, MasterKey, State, Stores};
 use tillstream_store::{postgres, sqlite};
+
+pub use tillstream_store::sqlite::{Backed, Restored};
 
 use crate::config::{Config, Database, MasterKeySource};
 use crate::faults;
@@ -61,15 +64,47 @@ pub async fn migrate(
     database: &Database,
     told: &mut (dyn FnMut(Progress) + Send),
 ) -> anyhow::Result<Moved> {
-    if let MasterKeySource::File(path) | MasterKeySource::Own(path) = &config.master_key
-        && !path.is_file()
-    {
-        bail!("the master key of the folder is not in {}; name its file with --master-key-file", path.display());
-    }
-    let from = sqlite::Options::new(clock(), master_key(config)?);
+    let from = sqlite::Options::new(clock(), existing_master_key(config)?);
     // It holds no lanes, so its name does not matter.
     let to = database_options(config, database, "migrate".to_owned())?;
     Ok(transfer::to_postgres(&config.data, from, to, told).await?)
+}
+
+/// Backs the data folder up into a new file, also while a hub runs on it.
+///
+/// # Errors
+/// When there is no hub's data in it, or the file exists or cannot be written.
+pub async fn backup(
+    config: &Config,
+    to: PathBuf,
+    mut told: impl FnMut(Progress) + Send + 'static,
+) -> anyhow::Result<Backed> {
+    let data = config.data.clone();
+    let work = move || sqlite::backup(&data, &to, &clock(), &mut told);
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+/// Makes the data folder of a backup.
+///
+/// # Errors
+/// When there is something in it already, the file is no whole backup, or the master key is another one.
+pub async fn restore(
+    config: &Config,
+    from: PathBuf,
+    mut told: impl FnMut(Progress) + Send + 'static,
+) -> anyhow::Result<Restored> {
+    let (data, options) = (config.data.clone(), sqlite::Options::new(clock(), existing_master_key(config)?));
+    let work = move || sqlite::restore(&from, &data, &options, &mut told);
+    Ok(tokio::task::spawn_blocking(work).await??)
+}
+
+/// Begins a new epoch in a database that was restored; its number.
+///
+/// # Errors
+/// When a node runs on it or it cannot be reached.
+pub async fn mark_restored(config: &Config, database: &Database) -> anyhow::Result<u32> {
+    config.shared_master_key()?;
+    Ok(postgres::mark_restored(&database_options(config, database, "restore".to_owned())?).await?)
 }
 
 async fn open_database(config: &Config, database: &Database, node: String) -> anyhow::Result<Stores> {
@@ -80,6 +115,16 @@ async fn open_database(config: &Config, database: &Database, node: String) -> an
 fn database_options(config: &Config, database: &Database, node: String) -> anyhow::Result<postgres::Options> {
     let options = postgres::Options::new(database.url.reveal().to_owned(), node, clock(), master_key(config)?);
     Ok(postgres::Options { ca_file: database.ca_file.clone(), ..options })
+}
+
+/// A key that is there already: who looks for what was sealed with it must not make one.
+fn existing_master_key(config: &Config) -> anyhow::Result<MasterKey> {
+    if let MasterKeySource::File(path) | MasterKeySource::Own(path) = &config.master_key
+        && !path.is_file()
+    {
+        bail!("the master key of the folder is not in {}; name its file with --master-key-file", path.display());
+    }
+    master_key(config)
 }
 
 fn master_key(config: &Config) -> anyhow::Result<MasterKey> {

@@ -4,6 +4,7 @@
 //! engine runs. Nothing assumes a transaction over both: appending is idempotent by itself and everything made from
 //! events is a cursor over them.
 
+mod archive;
 pub mod bell;
 mod engine;
 pub mod log;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use tillstream_model::Epochs;
 
+pub use archive::About;
 pub use bell::Bell;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;

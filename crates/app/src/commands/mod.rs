@@ -1,5 +1,6 @@
 //! One file or folder for each command.
 
+pub mod backup;
 pub mod completions;
 pub mod config;
 pub mod emit;
@@ -7,4 +8,5 @@ pub mod integrations;
 pub mod keys;
 pub mod listen;
 pub mod migrate;
+pub mod restore;
 pub mod serve;

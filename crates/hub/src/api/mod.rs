@@ -23,6 +23,7 @@ mod lane_view;
 mod logs;
 mod nodes;
 mod paging;
+mod positions;
 mod receive;
 mod rejected;
 pub mod schema;

@@ -53,18 +53,14 @@ async fn version(session: &Session) -> Result<usize, Cause> {
     Ok(text.parse()?)
 }
 
-/// The first key that opens the database is the only one from then on.
+/// The first key that opens the database is the only one until it is rotated.
 async fn check_key(session: &Session, key: &MasterKey) -> Result<(), Cause> {
-    let check = format!("{}:{}", key.id(), key.check_value());
+    let check = key.mark();
     let sql = "INSERT INTO meta VALUES ('master_key', $1) ON CONFLICT DO NOTHING";
     session.execute(sql, &[(&check, Type::TEXT)]).await?;
     let found = session.row("SELECT value FROM meta WHERE name = 'master_key'", &[]).await?;
-    let known: String = found.ok_or("the master key's mark is gone")?.get(0);
-    if known == check {
-        return Ok(());
-    }
-    let id = known.split(':').next().unwrap_or("?");
-    Err(format!("it was made with master key {id}; this one is {}", key.id()).into())
+    key.known(found.ok_or("the master key's mark is gone")?.get(0))?;
+    Ok(())
 }
 
 pub(super) async fn put(session: &Session, name: &str, value: &str) -> Result<(), Cause> {

@@ -76,6 +76,15 @@ pub async fn open(options: Options) -> Result<Stores, StoreError> {
     tried("open the database", open_inner(options).await)
 }
 
+/// Begins a new epoch in a database that was restored from a dump or a base backup, before any node starts on it; its
+/// number.
+///
+/// # Errors
+/// As [`open`], and while a node runs on it.
+pub async fn mark_restored(options: &Options) -> Result<u32, StoreError> {
+    tried("mark the database as restored", epochs::begin(options).await).map(|epochs| epochs.current())
+}
+
 async fn open_inner(options: Options) -> Result<Stores, Cause> {
     let target = Target::new(&options)?;
     let sessions = Sessions::new(target.clone(), options.connections)?;

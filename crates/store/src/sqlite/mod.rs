@@ -9,13 +9,16 @@
 //! moved                        everything was moved to another engine; no hub opens the folder any more
 //! ```
 
+mod backup;
 mod conn;
+mod copy;
 mod disk;
 mod epochs;
 pub(crate) mod export;
 mod fault;
 mod log;
 mod pool;
+mod restore;
 mod state;
 mod wal;
 
@@ -26,6 +29,8 @@ use crate::nodes::Alone;
 use crate::{Clock, MasterKey, State, StoreError, Stores};
 
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
+pub use backup::{Backed, backup};
+pub use restore::{Restored, restore};
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
 
 /// Below this many free bytes the disk counts as full.

@@ -18,6 +18,7 @@ mod ledger;
 mod outcome;
 mod parked;
 mod rejected;
+pub(super) mod sealing;
 pub(super) mod spell;
 mod sweep;
 mod tx;
