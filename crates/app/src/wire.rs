@@ -1,16 +1,17 @@
 //! Which engine holds the log and the state: the only place that names one.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use tillstream_model::Time;
 use tillstream_store::transfer::{self, Moved, Progress};
-use tillstream_store::{Clock, MasterKey, State, Stores};
+use tillstream_store::{Clock, Rotated, State, Stores};
 use tillstream_store::{postgres, sqlite};
 
+pub use tillstream_store::MasterKey;
 pub use tillstream_store::sqlite::{Backed, Restored};
 
 use crate::config::{Config, Database, MasterKeySource};
@@ -107,6 +108,55 @@ pub async fn mark_restored(config: &Config, database: &Database) -> anyhow::Resu
     Ok(postgres::mark_restored(&database_options(config, database, "restore".to_owned())?).await?)
 }
 
+/// Seals every stored secret anew under a new master key. The key's file is replaced; with a key that is given in
+/// another way, the new one has to be given with the old one.
+///
+/// # Errors
+/// When a hub has the folder open, or what is stored was sealed with another key.
+pub async fn rotate(config: &Config) -> anyhow::Result<(Rotated, MasterKey)> {
+    let old = existing_master_key(config)?;
+    if let Some(database) = &config.database {
+        let options = database_options(config, database, "rotate".to_owned())?;
+        return Ok((postgres::rotate_key(&options).await?, old));
+    }
+    let pending = match &config.master_key {
+        MasterKeySource::File(path) | MasterKeySource::Own(path) => Some((path, pending_key_file(path))),
+        MasterKeySource::Given(_) => None,
+    };
+    let new = match &pending {
+        Some((path, pending)) if !old.has_older() => MasterKey::random().create(pending)?.after(&MasterKey::load(path)?),
+        _ => old,
+    };
+    let (data, key) = (config.data.clone(), new.clone());
+    let rotated = tokio::task::spawn_blocking(move || sqlite::rotate_key(&data, &key)).await??;
+    if let Some((path, pending)) = pending.filter(|(_, pending)| pending.is_file()) {
+        replace(path, &pending).with_context(|| format!("put the new master key into {}", path.display()))?;
+    }
+    Ok((rotated, new))
+}
+
+/// The new key takes the place of the old one, which is kept beside it: backups from before need it.
+fn replace(path: &Path, pending: &Path) -> anyhow::Result<()> {
+    let kept = with_suffix(path, &MasterKey::load(path)?.id());
+    if !kept.exists() {
+        std::fs::hard_link(path, &kept)?;
+    }
+    std::fs::rename(pending, path)?;
+    Ok(())
+}
+
+/// Where a new key waits until everything is sealed with it.
+fn pending_key_file(path: &Path) -> PathBuf {
+    with_suffix(path, "new")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(suffix);
+    name.into()
+}
+
 async fn open_database(config: &Config, database: &Database, node: String) -> anyhow::Result<Stores> {
     config.shared_master_key()?;
     Ok(postgres::open(database_options(config, database, node)?).await?)
@@ -134,7 +184,10 @@ fn master_key(config: &Config) -> anyhow::Result<MasterKey> {
             if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
                 std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
             }
-            MasterKey::load_or_create(path).context("the master key, which seals stored secrets")
+            let key = MasterKey::load_or_create(path).context("the master key, which seals stored secrets")?;
+            let pending = pending_key_file(path);
+            // A rotation that broke off: which of the two seals is known where the secrets are.
+            Ok(if pending.is_file() { MasterKey::load(&pending)?.after(&key) } else { key })
         }
     }
 }

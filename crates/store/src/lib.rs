@@ -12,6 +12,7 @@ pub mod nodes;
 pub mod page;
 pub mod postgres;
 mod records;
+mod reseal;
 pub mod seal;
 pub mod sqlite;
 pub mod state;
@@ -27,6 +28,7 @@ pub use bell::Bell;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;
 pub use page::Page;
+pub use reseal::Rotated;
 pub use seal::{MasterKey, Sealer};
 pub use state::State;
 

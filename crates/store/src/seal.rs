@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use tillstream_model::integration::{Secret, Settings};
 use tillstream_model::{CompanyNo, IntegrationNo};
 
-const PREFIX: &str = "sealed:v1:";
+/// What every sealed text begins with.
+pub(crate) const PREFIX: &str = "sealed:v1:";
 const NONCE_BYTES: usize = 24;
 /// Mode of a key file that is made.
 const KEY_FILE_MODE: u32 = 0o600;
@@ -89,10 +90,14 @@ impl MasterKey {
         Self { older: Some(older.key), ..self }
     }
 
-    /// The key alone, without the one before it.
-    #[must_use]
-    pub fn alone(&self) -> Self {
-        Self::new(self.key)
+    /// Whether it knows the one before it.
+    pub fn has_older(&self) -> bool {
+        self.older.is_some()
+    }
+
+    /// The key as people keep it: 64 hexadecimal digits.
+    pub fn reveal(&self) -> String {
+        hex(&self.key)
     }
 
     /// The marks of the keys, newest first; one of them is kept beside what is sealed.
@@ -115,6 +120,12 @@ impl MasterKey {
 
     fn all(&self) -> Vec<Self> {
         std::iter::once(self.key).chain(self.older).map(Self::new).collect()
+    }
+
+    /// Reads the key file.
+    pub fn load(path: &Path) -> Result<Self, SealError> {
+        let text = std::fs::read_to_string(path);
+        Self::from_hex(&text.map_err(|e| SealError::File(path.display().to_string(), e))?)
     }
 
     /// Reads the key file; makes one that only its owner can read, with a random key, when there is none.

@@ -7,6 +7,7 @@ pub mod emit;
 pub mod integrations;
 pub mod keys;
 pub mod listen;
+pub mod master_key;
 pub mod migrate;
 pub mod restore;
 pub mod serve;

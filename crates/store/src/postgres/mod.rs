@@ -11,6 +11,7 @@ pub(crate) mod import;
 mod log;
 mod migrate;
 mod nodes;
+mod rotate;
 mod row;
 mod session;
 mod state;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::engine::{Cause, tried};
-use crate::{Clock, MasterKey, StoreError, Stores};
+use crate::{Clock, MasterKey, Rotated, StoreError, Stores};
 
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 
@@ -83,6 +84,14 @@ pub async fn open(options: Options) -> Result<Stores, StoreError> {
 /// As [`open`], and while a node runs on it.
 pub async fn mark_restored(options: &Options) -> Result<u32, StoreError> {
     tried("mark the database as restored", epochs::begin(options).await).map(|epochs| epochs.current())
+}
+
+/// Seals everything anew under a key that knows the one before it. Nodes may run meanwhile, if they have both keys.
+///
+/// # Errors
+/// As [`open`]; what was done so far stays, and the same call goes on.
+pub async fn rotate_key(options: &Options) -> Result<Rotated, StoreError> {
+    tried("rotate the master key of the database", rotate::run(options).await)
 }
 
 async fn open_inner(options: Options) -> Result<Stores, Cause> {

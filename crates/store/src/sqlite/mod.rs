@@ -19,6 +19,7 @@ mod fault;
 mod log;
 mod pool;
 mod restore;
+mod rotate;
 mod state;
 mod wal;
 
@@ -30,6 +31,7 @@ use crate::{Clock, MasterKey, State, StoreError, Stores};
 
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 pub use backup::{Backed, backup};
+pub use rotate::rotate_key;
 pub use restore::{Restored, restore};
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
 

@@ -40,7 +40,7 @@ use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 /// Threads that read.
 const READERS: usize = 2;
 
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     what: "the state",
     page_bytes: 4_096,
     synced: true,
