@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, config, emit, integrations, keys, listen, master_key, migrate, restore, serve,
+    backup, completions, config, doctor, emit, integrations, keys, listen, master_key, migrate, restore, serve,
 };
 use crate::demo;
 
@@ -47,6 +47,8 @@ pub enum Command {
     Restore(restore::Args),
     /// Move a stopped hub from its folder into a PostgreSQL database
     Migrate(migrate::Args),
+    /// Look whether everything a hub needs is as it should be
+    Doctor(doctor::Args),
     /// Make a master key, or replace the one that seals stored secrets
     MasterKey(master_key::Args),
     /// Print the effective configuration and where each setting comes from

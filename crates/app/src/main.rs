@@ -59,6 +59,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Backup(args) => commands::backup::run(args).await.map(done),
         Command::Restore(args) => commands::restore::run(args).await.map(done),
         Command::Migrate(args) => commands::migrate::run(args).await.map(done),
+        Command::Doctor(args) => commands::doctor::run(args).await,
         Command::MasterKey(args) => commands::master_key::run(args).await.map(done),
         Command::Config(args) => commands::config::run(args).map(done),
         Command::Completions(args) => commands::completions::run(&args).map(done),

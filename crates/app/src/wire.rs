@@ -135,6 +135,26 @@ pub async fn rotate(config: &Config) -> anyhow::Result<(Rotated, MasterKey)> {
     Ok((rotated, new))
 }
 
+/// Looks at the data folder without opening it as a hub does; None when there is no hub's data in it.
+///
+/// # Errors
+/// When the key or the folder cannot be read.
+pub fn examine_folder(config: &Config) -> anyhow::Result<Option<sqlite::Examined>> {
+    if !config.data.is_dir() {
+        return Ok(None);
+    }
+    Ok(sqlite::examine(&config.data, &existing_master_key(config)?)?)
+}
+
+/// Looks at the database without changing anything in it.
+///
+/// # Errors
+/// When it cannot be reached.
+pub async fn examine_database(config: &Config, database: &Database) -> anyhow::Result<postgres::Examined> {
+    config.shared_master_key()?;
+    Ok(postgres::examine(&database_options(config, database, "doctor".to_owned())?).await?)
+}
+
 /// The new key takes the place of the old one, which is kept beside it: backups from before need it.
 fn replace(path: &Path, pending: &Path) -> anyhow::Result<()> {
     let kept = with_suffix(path, &MasterKey::load(path)?.id());

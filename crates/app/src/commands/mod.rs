@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod emit;
 pub mod integrations;
 pub mod keys;

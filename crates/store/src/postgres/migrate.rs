@@ -9,7 +9,7 @@ use crate::engine::Cause;
 /// One script for each version.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// Oldest server that is supported, as `server_version_num` says it.
-const OLDEST: i32 = 140_000;
+pub(super) const OLDEST: i32 = 140_000;
 /// Names the lock under which one node migrates while others wait.
 const LOCK: i64 = 0x7469_6c6c;
 
@@ -41,6 +41,11 @@ async fn check_server(session: &Session) -> Result<(), Cause> {
         return Err("synchronous_commit is off, so nothing it accepts is safe; set it to on for this role".into());
     }
     Ok(())
+}
+
+/// Whether the tables are of the newest version.
+pub(super) async fn is_current(session: &Session) -> Result<bool, Cause> {
+    Ok(version(session).await? == MIGRATIONS.len())
 }
 
 async fn version(session: &Session) -> Result<usize, Cause> {

@@ -7,6 +7,7 @@
 
 mod days;
 mod epochs;
+mod examine;
 pub(crate) mod import;
 mod log;
 mod migrate;
@@ -24,6 +25,7 @@ use crate::{Clock, MasterKey, Rotated, StoreError, Stores};
 
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 
+pub use examine::Examined;
 use session::{Sessions, Target};
 
 /// Connections of a node, besides the ones that write events, write outcomes and listen.
@@ -92,6 +94,14 @@ pub async fn mark_restored(options: &Options) -> Result<u32, StoreError> {
 /// As [`open`]; what was done so far stays, and the same call goes on.
 pub async fn rotate_key(options: &Options) -> Result<Rotated, StoreError> {
     tried("rotate the master key of the database", rotate::run(options).await)
+}
+
+/// Looks at a database without changing anything in it.
+///
+/// # Errors
+/// When no server that takes writes can be reached.
+pub async fn examine(options: &Options) -> Result<Examined, StoreError> {
+    tried("look at the database", examine::run(options).await)
 }
 
 async fn open_inner(options: Options) -> Result<Stores, Cause> {

@@ -14,6 +14,7 @@ mod conn;
 mod copy;
 mod disk;
 mod epochs;
+mod examine;
 pub(crate) mod export;
 mod fault;
 mod log;
@@ -31,6 +32,7 @@ use crate::{Clock, MasterKey, State, StoreError, Stores};
 
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 pub use backup::{Backed, backup};
+pub use examine::{Examined, examine};
 pub use rotate::rotate_key;
 pub use restore::{Restored, restore};
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
