@@ -2,7 +2,10 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, jobs, keys, listen, migrate, replay, serve, why};
+use crate::commands::{
+    backup, completions, config, doctor, emit, integrations, jobs, keys, listen, master_key, migrate, replay, restore,
+    serve, why,
+};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -45,8 +48,16 @@ pub enum Command {
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come
     Listen(listen::Args),
+    /// Back up a hub, also while it runs, into one file
+    Backup(backup::Args),
+    /// Restore a backup into a new data folder
+    Restore(restore::Args),
     /// Move a stopped hub from its folder into a PostgreSQL database
     Migrate(migrate::Args),
+    /// Look whether everything a hub needs is as it should be
+    Doctor(doctor::Args),
+    /// Make a master key, or replace the one that seals stored secrets
+    MasterKey(master_key::Args),
     /// Print the effective configuration and where each setting comes from
     Config(config::Args),
     /// Print a completion script for a shell

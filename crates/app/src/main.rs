@@ -11,6 +11,7 @@ mod http;
 mod logging;
 mod output;
 mod process;
+mod progress;
 mod server;
 mod shutdown;
 mod signature;
@@ -58,7 +59,11 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Why(args) => commands::why::run(args).await.map(done),
         Command::Emit(args) => commands::emit::run(args).await,
         Command::Listen(args) => commands::listen::run(args).await.map(done),
+        Command::Backup(args) => commands::backup::run(args).await.map(done),
+        Command::Restore(args) => commands::restore::run(args).await.map(done),
         Command::Migrate(args) => commands::migrate::run(args).await.map(done),
+        Command::Doctor(args) => commands::doctor::run(args).await,
+        Command::MasterKey(args) => commands::master_key::run(args).await.map(done),
         Command::Config(args) => commands::config::run(args).map(done),
         Command::Completions(args) => commands::completions::run(&args).map(done),
     }

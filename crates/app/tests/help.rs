@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 29] = [
+const COMMANDS: [&[&str]; 35] = [
     &[],
     &["serve"],
     &["demo"],
@@ -30,7 +30,13 @@ const COMMANDS: [&[&str]; 29] = [
     &["why"],
     &["emit"],
     &["listen"],
+    &["backup"],
+    &["restore"],
     &["migrate"],
+    &["doctor"],
+    &["master-key"],
+    &["master-key", "create"],
+    &["master-key", "rotate"],
     &["config"],
     &["completions"],
 ];
@@ -63,6 +69,10 @@ fn wrong_use_ends_with_2_and_says_what_is_meant() {
         (&["config", "--listen", "0.0.0.0:80"], "--behind-proxy"),
         (&["keys", "create", "--name", "x", "--scope", "events:wirte"], "events:write"),
         (&["serve", "--database", "postgres://x"], "openssl rand -hex 32"),
+        (&["backup", "--to", "x", "--config", "no-such.toml"], "no-such.toml"),
+        (&["restore"], "--from"),
+        (&["restore", "--mark-restored", "--from", "x"], "--from"),
+        (&["restore", "--mark-restored"], "--database"),
     ] {
         let (code, text) = output(args);
         assert_eq!(code, 2, "{args:?}: {text}");

@@ -28,9 +28,9 @@ pub struct Frame<'a> {
     pub epoch: u32,
 }
 
-/// A position as it is handed out: `<epoch>-<seq>`.
+/// A position as it is handed out.
 pub fn position(epoch: u32, seq: crate::Seq) -> String {
-    format!("{epoch}-{seq}")
+    crate::Position { epoch, seq }.to_string()
 }
 
 /// The body for one event.

@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod condition;
+pub mod epochs;
 pub mod event;
 pub mod format;
 pub mod id;
@@ -22,6 +23,7 @@ pub mod time;
 pub mod verdict;
 pub mod why;
 
+pub use epochs::{Epochs, Position};
 pub use event::{Content, Event};
 pub use id::{CompanyNo, EventId, IntegrationNo, Seq};
 pub use ranges::Ranges;

@@ -5,6 +5,7 @@
 //! events is a cursor over them.
 
 pub mod answers;
+mod archive;
 pub mod bell;
 mod engine;
 pub mod held;
@@ -14,6 +15,7 @@ pub mod nodes;
 pub mod page;
 pub mod postgres;
 mod records;
+mod reseal;
 pub mod seal;
 pub mod sqlite;
 pub mod state;
@@ -24,14 +26,17 @@ pub mod usage;
 use std::sync::Arc;
 
 pub use answers::Answers;
+pub use archive::About;
 pub use bell::Bell;
 pub use held::Held;
 pub use index::Index;
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
 pub use nodes::Nodes;
 pub use page::Page;
+pub use reseal::Rotated;
 pub use seal::{MasterKey, Sealer};
 pub use state::State;
+use tillstream_model::Epochs;
 pub use usage::Usage;
 
 /// An engine, as the hub holds it.
@@ -45,6 +50,8 @@ pub struct Stores {
     pub index: Arc<dyn Index>,
     /// Who runs which lanes.
     pub nodes: Arc<dyn Nodes>,
+    /// Which life of the log this is. It changes only while nothing is open: a restore begins a new one.
+    pub epochs: Arc<Epochs>,
 }
 
 /// What went wrong below: an I/O error, a broken file, a lost server. Carries what was tried.

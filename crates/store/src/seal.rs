@@ -19,7 +19,8 @@ use sha2::{Digest, Sha256};
 use tillstream_model::integration::{Secret, Settings};
 use tillstream_model::{CompanyNo, IntegrationNo};
 
-const PREFIX: &str = "sealed:v1:";
+/// What every sealed text begins with.
+pub(crate) const PREFIX: &str = "sealed:v1:";
 const NONCE_BYTES: usize = 24;
 /// Mode of a key file that is made.
 const KEY_FILE_MODE: u32 = 0o600;
@@ -36,6 +37,14 @@ pub enum SealError {
     /// The text was sealed with another key, or is not sealed at all.
     #[error("sealed with key {0}, not with this one")]
     OtherKey(String),
+    /// What is stored was made with another key.
+    #[error("it was made with master key {made_with}; this one is {this}")]
+    Another {
+        /// That key's name.
+        made_with: String,
+        /// The name of the one that was given.
+        this: String,
+    },
     /// The text was changed, or sealed for another company, integration or place.
     #[error("the sealed secret {0} does not open here")]
     Broken(String),
@@ -44,27 +53,79 @@ pub enum SealError {
     Document(#[from] serde_json::Error),
 }
 
-/// The 32 bytes that all secrets are sealed with. Never stored beside them.
+/// The 32 bytes that all secrets are sealed with, and during a rotation the ones before them. Never stored beside what
+/// they seal.
 #[derive(Clone)]
-pub struct MasterKey([u8; 32]);
+pub struct MasterKey {
+    key: Key,
+    /// Opens what was sealed before.
+    older: Option<Key>,
+}
+
+type Key = [u8; 32];
 
 impl MasterKey {
     /// The key of these bytes.
     pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+        Self { key: bytes, older: None }
     }
 
-    /// From 64 hexadecimal digits; white space around them is ignored.
+    /// A key that nobody knows yet.
+    pub fn random() -> Self {
+        Self::new(rand::random())
+    }
+
+    /// From 64 hexadecimal digits; white space around them is ignored. During a rotation two keys with a comma between
+    /// them, the new one first.
     pub fn from_hex(text: &str) -> Result<Self, SealError> {
-        let text = text.trim().as_bytes();
-        let mut key = [0; 32];
-        if text.len() != 2 * key.len() {
-            return Err(SealError::NotAKey);
+        match text.split_once(',') {
+            None => Ok(Self::new(key_of(text)?)),
+            Some((new, old)) => Ok(Self { key: key_of(new)?, older: Some(key_of(old)?) }),
         }
-        for (byte, pair) in key.iter_mut().zip(text.chunks_exact(2)) {
-            *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+    }
+
+    /// This key, with which an older one opens what it sealed.
+    #[must_use]
+    pub fn after(self, older: &MasterKey) -> Self {
+        Self { older: Some(older.key), ..self }
+    }
+
+    /// Whether it knows the one before it.
+    pub fn has_older(&self) -> bool {
+        self.older.is_some()
+    }
+
+    /// The key as people keep it: 64 hexadecimal digits.
+    pub fn reveal(&self) -> String {
+        hex(&self.key)
+    }
+
+    /// The marks of the keys, newest first; one of them is kept beside what is sealed.
+    fn marks(&self) -> Vec<String> {
+        self.all().into_iter().map(|key| key.mark()).collect()
+    }
+
+    /// The mark that is kept beside what is sealed, if it is of one of these keys.
+    pub(crate) fn known(&self, mark: String) -> Result<String, SealError> {
+        if self.marks().contains(&mark) {
+            return Ok(mark);
         }
-        Ok(Self(key))
+        Err(SealError::Another { made_with: mark.split(':').next().unwrap_or("?").to_owned(), this: self.id() })
+    }
+
+    /// Names the key and tells whether another one is the same.
+    pub(crate) fn mark(&self) -> String {
+        format!("{}:{}", self.id(), self.check_value())
+    }
+
+    fn all(&self) -> Vec<Self> {
+        std::iter::once(self.key).chain(self.older).map(Self::new).collect()
+    }
+
+    /// Reads the key file.
+    pub fn load(path: &Path) -> Result<Self, SealError> {
+        let text = std::fs::read_to_string(path);
+        Self::from_hex(&text.map_err(|e| SealError::File(path.display().to_string(), e))?)
     }
 
     /// Reads the key file; makes one that only its owner can read, with a random key, when there is none.
@@ -72,30 +133,33 @@ impl MasterKey {
         let failed = |e| SealError::File(path.display().to_string(), e);
         match std::fs::read_to_string(path) {
             Ok(text) => Self::from_hex(&text),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let key = Self(rand::random());
-                key.save(path).map_err(failed)?;
-                Ok(key)
-            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Self::random().create(path),
             Err(e) => Err(failed(e)),
         }
     }
 
     /// Names the key without telling it: the first 8 hexadecimal digits of its SHA-256.
     pub fn id(&self) -> String {
-        hex(&Sha256::digest(self.0)[..4])
+        hex(&Sha256::digest(self.key)[..4])
     }
 
     /// Tells whether another key is the same, without telling the key; kept beside what is sealed.
     pub fn check_value(&self) -> String {
-        let hash = Sha256::new().chain_update(b"tillstream master key").chain_update(self.0).finalize();
+        let hash = Sha256::new().chain_update(b"tillstream master key").chain_update(self.key).finalize();
         hex(&hash[..16])
+    }
+
+    /// Writes the key into a new file that only its owner can read; it is on disk when this returns.
+    pub fn create(self, path: &Path) -> Result<Self, SealError> {
+        self.save(path).map_err(|e| SealError::File(path.display().to_string(), e))?;
+        Ok(self)
     }
 
     fn save(&self, path: &Path) -> std::io::Result<()> {
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(KEY_FILE_MODE).open(path)?;
-        file.write_all(format!("{}\n", hex(&self.0)).as_bytes())?;
-        file.sync_all()
+        file.write_all(format!("{}\n", hex(&self.key)).as_bytes())?;
+        file.sync_all()?;
+        std::fs::File::open(crate::archive::folder_of(path))?.sync_all()
     }
 }
 
@@ -121,37 +185,57 @@ impl Owner {
     }
 }
 
-/// Seals and opens secrets with one key.
+/// Seals secrets with one key, and opens what was sealed with any of those it has.
+#[derive(Clone)]
 pub struct Sealer {
-    cipher: XChaCha20Poly1305,
-    key_id: String,
+    /// The one that seals first.
+    keys: Vec<(String, XChaCha20Poly1305)>,
 }
 
 impl Sealer {
-    /// A sealer with this key.
+    /// A sealer with this key, and the one before it to open.
     pub fn new(key: &MasterKey) -> Self {
-        Self { cipher: XChaCha20Poly1305::new(&key.0.into()), key_id: key.id() }
+        let of = |key: MasterKey| (key.id(), XChaCha20Poly1305::new(&key.key.into()));
+        Self { keys: key.all().into_iter().map(of).collect() }
+    }
+
+    /// One that seals with the key of this mark; an error when it has no such key.
+    pub(crate) fn sealing_with(mut self, mark: &str) -> Result<Self, SealError> {
+        let id = mark.split(':').next().unwrap_or(mark);
+        match self.keys.iter().position(|(known, _)| known == id) {
+            Some(at) => {
+                self.keys.swap(0, at);
+                Ok(self)
+            }
+            None => Err(SealError::OtherKey(id.to_owned())),
+        }
+    }
+
+    /// Whether a text is sealed, and with another key than this one seals with.
+    pub(crate) fn is_behind(&self, text: &str) -> bool {
+        let sealed_with = text.strip_prefix(PREFIX).and_then(|rest| rest.split_once(':')).map(|(id, _)| id);
+        sealed_with.is_some_and(|id| self.keys.first().is_none_or(|(current, _)| current != id))
     }
 
     /// Seals a text for one place: `sealed:v1:<key id>:<base64 of nonce and cipher text>`.
     pub fn seal(&self, owner: Owner, path: &str, text: &str) -> Result<String, SealError> {
         let nonce: [u8; NONCE_BYTES] = rand::random();
         let payload = Payload { msg: text.as_bytes(), aad: &owner.bound_to(path) };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Broken(path.into()))?;
-        Ok(format!("{PREFIX}{}:{}", self.key_id, STANDARD.encode([&nonce[..], &sealed].concat())))
+        let (key_id, cipher) = self.keys.first().ok_or(SealError::NotAKey)?;
+        let sealed = cipher.encrypt(&XNonce::from(nonce), payload).map_err(|_| SealError::Broken(path.into()))?;
+        Ok(format!("{PREFIX}{key_id}:{}", STANDARD.encode([&nonce[..], &sealed].concat())))
     }
 
     /// Opens what [`Sealer::seal`] gave for the same place.
     pub fn open(&self, owner: Owner, path: &str, sealed: &str) -> Result<String, SealError> {
         let broken = || SealError::Broken(path.to_owned());
         let (key_id, body) = sealed.strip_prefix(PREFIX).and_then(|s| s.split_once(':')).ok_or_else(broken)?;
-        if key_id != self.key_id {
-            return Err(SealError::OtherKey(key_id.to_owned()));
-        }
+        let key = self.keys.iter().find(|(known, _)| known == key_id);
+        let (_, cipher) = key.ok_or_else(|| SealError::OtherKey(key_id.to_owned()))?;
         let bytes = STANDARD.decode(body).map_err(|_| broken())?;
         let (nonce, text) = bytes.split_first_chunk::<NONCE_BYTES>().ok_or_else(broken)?;
         let payload = Payload { msg: text, aad: &owner.bound_to(path) };
-        let open = self.cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| broken())?;
+        let open = cipher.decrypt(&XNonce::from(*nonce), payload).map_err(|_| broken())?;
         String::from_utf8(open).map_err(|_| broken())
     }
 
@@ -182,6 +266,18 @@ impl Sealer {
 struct Stored {
     settings: Settings,
     secrets: BTreeMap<String, String>,
+}
+
+fn key_of(text: &str) -> Result<Key, SealError> {
+    let text = text.trim().as_bytes();
+    let mut key = [0; 32];
+    if text.len() != 2 * key.len() {
+        return Err(SealError::NotAKey);
+    }
+    for (byte, pair) in key.iter_mut().zip(text.chunks_exact(2)) {
+        *byte = hex_digit(pair[0])? << 4 | hex_digit(pair[1])?;
+    }
+    Ok(key)
 }
 
 fn hex(bytes: &[u8]) -> String {
@@ -261,7 +357,7 @@ mod tests {
     fn a_key_is_64_hexadecimal_digits_and_is_never_shown() {
         let text = "0123456789abcdefABCDEF00".repeat(3)[..64].to_owned();
         let key = MasterKey::from_hex(&format!(" {text}\n")).unwrap();
-        assert_eq!(hex(&key.0), text.to_lowercase());
+        assert_eq!(hex(&key.key), text.to_lowercase());
         assert_eq!(format!("{key:?}"), format!("MasterKey({})", key.id()));
         assert_eq!(key.id().len(), 8);
         for wrong in ["", &text[..63], &format!("{text}0"), &"g".repeat(64)] {

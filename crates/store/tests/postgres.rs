@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use server::{connect, run};
-use tillstream_model::{CompanyNo, Time};
+use tillstream_model::{CompanyNo, Position, Time};
 use tillstream_store::postgres::{self, Options};
-use tillstream_store::suite::{self, Engine, START, content};
+use tillstream_store::state::LogEntry;
+use tillstream_store::suite::{self, Engine, START, content, settings};
 use tillstream_store::{Append, Appended, MasterKey, ReadLimit, Retention, Stores};
 
 const COMPANY: CompanyNo = CompanyNo(1);
@@ -157,4 +158,53 @@ async fn tables_of_a_newer_version_are_refused() {
     run(&engine.url(), "UPDATE meta SET value = '99' WHERE name = 'version'").await.unwrap();
     let refused = postgres::open(engine.options()).await.err().unwrap();
     assert!(refused.to_string().contains("version 99"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rotation_while_nodes_run_leaves_nothing_under_the_old_key() {
+    let engine = Postgres::new();
+    let (old, new) = (MasterKey::new([7; 32]), MasterKey::new([8; 32]));
+    let with = |key: &MasterKey| Options { master_key: key.clone(), ..engine.options() };
+    let alone = engine.open_with(with(&old)).await;
+    alone.state.create_company("a", "A", Retention::Month, vec![]).await.unwrap();
+    let entry = || LogEntry { action: "edited".into(), reason: String::new(), actor: "k".into(), at: START };
+    let made = alone.state.create_integration(COMPANY, settings("erp", "s3cret"), 0, entry()).await.unwrap();
+
+    let both = new.clone().after(&old);
+    let node = engine.open_with(with(&both)).await;
+    node.state.save_settings(COMPANY, settings("erp", "an0ther"), None, 0, entry()).await.unwrap();
+    assert!(
+        alone.state.settings_at(made.no, 0).await.is_ok(),
+        "what a node with both keys saves still opens with the old one"
+    );
+
+    let rotated = postgres::rotate_key(&with(&both)).await.unwrap();
+    assert!(rotated.resealed >= 8 && rotated.left.is_empty(), "{rotated:?}");
+    node.state.save_settings(COMPANY, settings("erp", "a third"), None, 0, entry()).await.unwrap();
+    let refused = alone.state.save_settings(COMPANY, settings("erp", "x"), None, 0, entry()).await;
+    assert!(refused.is_err(), "a node without the new key seals nothing any more");
+    assert_eq!(
+        postgres::rotate_key(&with(&both)).await.unwrap().resealed,
+        0,
+        "what was saved meanwhile has the new key"
+    );
+    let last = engine.open_with(with(&new)).await;
+    assert_eq!(last.state.versions(made.no, None, 10).await.unwrap().items.len(), 3);
+    assert!(postgres::open(with(&old)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_database_begins_a_new_epoch_where_every_log_ends() {
+    let engine = Postgres::new();
+    {
+        let stores = engine.open().await;
+        stores.log.append(append(3)).await.unwrap();
+        assert_eq!(stores.epochs.current(), 1);
+    }
+    let epoch = postgres::mark_restored(&engine.options()).await.unwrap();
+    assert_eq!(i64::from(epoch), START.millis() / 1_000);
+    let stores = engine.open().await;
+    assert_eq!(stores.epochs.current(), epoch);
+    assert_eq!(stores.epochs.resolve(COMPANY, Position { epoch: 1, seq: 99 }), Some(3));
+    assert_eq!(postgres::mark_restored(&engine.options()).await.unwrap(), epoch + 1, "also in the same second");
 }

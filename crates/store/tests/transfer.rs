@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::time::DAY_MS;
-use tillstream_model::{CompanyNo, Content, Ranges, Time};
+use tillstream_model::{CompanyNo, Content, Position, Ranges, Time};
 use tillstream_store::answers::Begin;
 use tillstream_store::held::HeldLimits;
 use tillstream_store::state::{
@@ -290,6 +290,19 @@ async fn goes_on(stores: &Stores, moving: &Move) {
     }
     assert_eq!(stores.log.floor(A).await.unwrap(), 2_106, "segments that moved are dropped as others are");
     assert!(stores.log.read(A, 0, ALL).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_epochs_of_a_restored_hub_move_with_it() {
+    let moving = Move::prepare().await;
+    fill(&moving.embedded(), &moving).await;
+    let (file, place) = (moving.data().join("a.tar.zst"), moving.data().join("restored"));
+    sqlite::backup(moving.data(), &file, &moving.clock(), &mut |_| ()).unwrap();
+    let restored = sqlite::restore(&file, &place, &moving.from(), &mut |_| ()).unwrap();
+    transfer::to_postgres(&place, moving.from(), moving.to(KEY), &mut |_| ()).await.unwrap();
+    let epochs = postgres::open(moving.to(KEY)).await.unwrap().epochs;
+    assert_eq!(epochs.current(), restored.epoch);
+    assert_eq!(epochs.resolve(A, Position { epoch: 1, seq: 9_999 }), Some(2_105));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use tillstream_store::transfer::{Moved, Progress};
+use tillstream_store::transfer::Moved;
 
 use crate::config::{self, Config, ConfigFile, Database, Written, Wrong};
+use crate::progress::Bar;
 use crate::{output, wire};
 
 const EXAMPLES: &str = "\
@@ -52,9 +52,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let Some(database) = &config.database else {
         return Err(Wrong::new("where to? Name an empty database with --to postgres://user@host/name").into());
     };
-    let bar = bar();
-    let moved = wire::migrate(&config, database, &mut |progress| show(&bar, &progress)).await;
-    bar.finish_and_clear();
+    let bar = Bar::new();
+    let moved = wire::migrate(&config, database, &mut |progress| bar.show(&progress)).await;
+    bar.clear();
     let moved = moved?;
     if json { output::json(&document(&moved)) } else { output::line(report(&config, database, &moved)) }
 }
@@ -93,23 +93,6 @@ fn document(moved: &Moved) -> serde_json::Value {
         "events": moved.events,
         "attempts": moved.attempts,
     })
-}
-
-fn bar() -> ProgressBar {
-    if !output::shows_progress() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(0);
-    match ProgressStyle::with_template("{bar:30} {bytes} of about {total_bytes}, {eta} left: {msg}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-fn show(bar: &ProgressBar, progress: &Progress) {
-    bar.set_length(progress.total);
-    bar.set_position(progress.done);
-    bar.set_message(progress.part.clone());
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
 //! One file or folder for each command.
 
+pub mod backup;
 pub mod completions;
 pub mod config;
+pub mod doctor;
 pub mod emit;
 pub mod integrations;
 pub mod jobs;
 pub mod keys;
 pub mod listen;
+pub mod master_key;
 pub mod migrate;
 pub mod replay;
+pub mod restore;
 pub mod serve;
 pub mod why;

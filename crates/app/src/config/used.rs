@@ -16,6 +16,8 @@ const MASTER_KEY: &str = "TILLSTREAM_MASTER_KEY";
 /// A master key is 32 bytes, written in this many hexadecimal characters.
 const MASTER_KEY_CHARS: usize = 64;
 
+/// Most master keys: the new one and, while it is rotated, the one before it.
+const MAX_MASTER_KEYS: usize = 2;
 /// Longest name of a node, in bytes.
 const MAX_NODE: usize = 100;
 
@@ -210,8 +212,14 @@ fn clear_text(address: SocketAddr) -> Wrong {
 
 fn master_key(data: &Path, file: Option<PathBuf>, environment: &[(String, String)]) -> Result<MasterKeySource, Wrong> {
     if let Some((_, key)) = environment.iter().find(|(name, _)| name == MASTER_KEY) {
-        let hex = key.len() == MASTER_KEY_CHARS && key.bytes().all(|b| b.is_ascii_hexdigit());
-        let wrong = || Wrong::new(format!("{MASTER_KEY} is not {MASTER_KEY_CHARS} hexadecimal characters"));
+        let is_key = |part: &str| part.len() == MASTER_KEY_CHARS && part.bytes().all(|b| b.is_ascii_hexdigit());
+        let hex = key.split(',').count() <= MAX_MASTER_KEYS && key.split(',').all(is_key);
+        let wrong = || {
+            Wrong::new(format!(
+                "{MASTER_KEY} is not {MASTER_KEY_CHARS} hexadecimal characters (or two such keys, the new one first, while \
+                 it is rotated)"
+            ))
+        };
         return if hex { Ok(MasterKeySource::Given(Secret::new(key.as_str()))) } else { Err(wrong()) };
     }
     let Some(file) = file else { return Ok(MasterKeySource::Own(beside(data, "master-key")?)) };
@@ -280,6 +288,9 @@ mod tests {
         for wrong in ["", "abc", &"0".repeat(63), &"0".repeat(65), &"g".repeat(64)] {
             assert!(check(Written::default(), &[(MASTER_KEY, wrong)]).unwrap_err().contains("64 hexadecimal"));
         }
+        let two = format!("{0},{0}", "0a".repeat(32));
+        assert!(check(Written::default(), &[(MASTER_KEY, &format!("{two},{two}"))]).is_err());
+        assert!(check(Written::default(), &[(MASTER_KEY, &two)]).is_ok(), "a new one and the one before it");
         let config = check(Written::default(), &[(MASTER_KEY, &"0a".repeat(32))]).unwrap();
         assert!(matches!(config.master_key, MasterKeySource::Given(_)));
     }

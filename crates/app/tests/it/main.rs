@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, its API, and receivers that behave well or badly. One binary, so that it links once.
 
 mod access;
+mod backup;
 mod bounds;
 mod circuit;
 mod clients;
@@ -8,6 +9,7 @@ mod command_line;
 mod companies;
 mod deleted;
 mod delivery_form;
+mod doctor;
 mod edits;
 mod explain;
 mod guard;
@@ -20,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod listen;
 mod look;
+mod master_key;
 mod openapi;
 mod order;
 mod preview;

@@ -117,7 +117,7 @@ pub async fn request_view(
 ) -> Result<Option<RequestView>> {
     let then = hub.state().settings_at(integration.no, event.seq).await?;
     let settings = then.map_or_else(|| integration.settings.clone(), |(_, settings)| Arc::new(settings));
-    let rendered = render(&settings, company, event, FIRST_ATTEMPT, hub.now());
+    let rendered = render(&settings, company, hub.stores().epochs.current(), event, FIRST_ATTEMPT, hub.now());
     Ok(rendered.map(|RenderedRequest { method, url, headers, body }| {
         let body =
             String::from_utf8(body.to_vec()).ok().filter(|_| payload).and_then(|b| RawValue::from_string(b).ok());

@@ -14,6 +14,7 @@ use super::event_filter::{Filter, business_date, candidates, correlation};
 use super::event_view::EventView;
 use super::extract::{Caller, Params};
 use super::paging::Limit;
+use super::positions;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::Result;
@@ -48,9 +49,9 @@ pub struct EventQuery {
     /// Accepted before.
     #[param(value_type = Option<String>, format = DateTime)]
     pub to: Option<Time>,
-    /// Only after this position: the `next` of the page before, or 0.
-    #[param(value_type = Option<u64>)]
-    pub after: Option<Seq>,
+    /// Only after this position: the `next` of the page before, a delivery's `tillstream-seq`, or a bare seq. One that was
+    /// handed out before a restore goes on where the backup ended.
+    pub after: Option<String>,
     /// Most items of the page.
     #[param(value_type = usize, minimum = 1, maximum = 500, default = 50)]
     pub limit: Limit,
@@ -94,7 +95,8 @@ pub async fn list_events(
     let (events, next) = scan(&hub, company, caller.bound_sites(), &query).await?;
     let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload)).collect();
     let index = IndexView { lag_events: lag(&hub, company).await? };
-    Ok(Json(EventListing { items, next: next.map(|seq| seq.to_string()), index }).into_response())
+    let next = next.map(|seq| hub.stores().epochs.position(seq).to_string());
+    Ok(Json(EventListing { items, next, index }).into_response())
 }
 
 /// A page of events.
@@ -152,7 +154,7 @@ async fn scan(
 }
 
 async fn first_position(hub: &Hub, company: &Company, query: &EventQuery) -> Result<Seq> {
-    let after = query.after.unwrap_or(0);
+    let after = positions::after(hub, company, query.after.as_deref())?;
     Ok(match query.from {
         Some(time) => hub.log().before(company.no, time).await?.max(after),
         None => after,

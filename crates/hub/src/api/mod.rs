@@ -27,6 +27,7 @@ mod logs;
 mod nodes;
 mod outcome;
 mod paging;
+mod positions;
 mod preview;
 mod receive;
 mod rejected;

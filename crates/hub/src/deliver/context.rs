@@ -248,7 +248,8 @@ impl Context {
 
     pub(super) async fn template(&self, integration: &Integration) -> Result<Arc<Template>, StoreError> {
         let company = self.name(integration.company).await?;
-        Template::new(integration.settings.clone(), &company).map(Arc::new).map_err(|e| {
+        let template = Template::new(integration.settings.clone(), &company, self.stores.epochs.current());
+        template.map(Arc::new).map_err(|e| {
             StoreError::new(format!("prepare requests of integration {}", integration.settings.id), e.to_string())
         })
     }

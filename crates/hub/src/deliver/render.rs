@@ -26,11 +26,12 @@ pub struct RenderedRequest {
 pub fn render(
     settings: &Settings,
     company: &Company,
+    epoch: u32,
     event: &Event,
     attempt: u32,
     now: Time,
 ) -> Option<RenderedRequest> {
-    let template = Template::new(Arc::new(settings.clone()), &company.external_id).ok()?;
+    let template = Template::new(Arc::new(settings.clone()), &company.external_id, epoch).ok()?;
     let request = template.request(event, attempt, None, now);
     let mut headers: Vec<(String, String)> = request
         .headers

@@ -1,6 +1,6 @@
 //! What one engine gives and another takes when a hub moves: rows of the tables that both have, under the same names.
 
-use tillstream_model::{CompanyNo, Seq};
+use tillstream_model::{CompanyNo, Epochs, Seq};
 use tokio::sync::mpsc;
 
 use super::segment::SegmentId;
@@ -107,4 +107,6 @@ pub(crate) struct Ends {
     pub(crate) logs: Vec<(CompanyNo, Summary)>,
     /// The highest number that was ever given out in each table that numbers its rows.
     pub(crate) numbers: Vec<(String, i64)>,
+    /// The log's epochs.
+    pub(crate) epochs: Epochs,
 }

@@ -7,10 +7,10 @@ use tillstream_model::CompanyNo;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::days::Known;
-use super::log::{known, segments};
+use super::log::{heads, known, segments};
 use super::session::{Broken, Pooled, Session, Sessions, Target};
 use super::state::{attempts, spell};
-use super::{Options, migrate, row};
+use super::{Options, epochs, migrate, row};
 use crate::engine::Cause;
 use crate::engine::segment::SegmentId;
 use crate::engine::transfer::{Cell, Ends, Part, Row, STATE, Stream, Stretch};
@@ -96,13 +96,15 @@ impl Import {
     pub(crate) async fn finish(&mut self, ends: &Ends) -> Result<(), Cause> {
         self.stretches.sort_unstable();
         self.session.begin().await?;
-        self.put_stretches().await?;
+        let firsts = self.stretches.iter().map(|s| (s.company, s.first, s.segment));
+        heads::begin_stretches(&self.session, firsts).await?;
         self.put_heads(ends).await?;
         for (table, number) in &ends.numbers {
             let sql = "SELECT setval(pg_get_serial_sequence($1, attname), $2) FROM pg_attribute
                        WHERE attrelid = $1::regclass AND attidentity <> ''";
             self.session.rows(sql, &[(table, Type::TEXT), (number, Type::INT8)]).await?;
         }
+        epochs::save(&self.session, &ends.epochs).await?;
         self.session.commit().await.map_err(Broken::cause)
     }
 
@@ -116,28 +118,20 @@ impl Import {
     /// The table of a part, made if it is one of a day's.
     async fn table(&mut self, part: Part) -> Result<String, Cause> {
         match part {
-            Part::State(table) => return Ok(table.to_owned()),
-            Part::Events(id) => self.segments.ensure(&mut self.session, &[id], &[]).await?,
-            Part::Ids(id) => self.segments.ensure(&mut self.session, &[], &[id.day]).await?,
-            Part::Attempts(day) => attempts::ensure(&self.days, &mut self.session, day).await?,
+            Part::State(table) => Ok(table.to_owned()),
+            Part::Events(id) => {
+                self.segments.ensure(&mut self.session, &[id], &[]).await?;
+                Ok(segments::table(id))
+            }
+            Part::Ids(id) => {
+                self.segments.ensure(&mut self.session, &[], &[id.day]).await?;
+                Ok(known::table(id.day))
+            }
+            Part::Attempts(day) => {
+                attempts::ensure(&self.days, &mut self.session, day).await?;
+                Ok(attempts::table(day))
+            }
         }
-        Ok(match part {
-            Part::State(table) => table.to_owned(),
-            Part::Events(id) => segments::table(id),
-            Part::Ids(id) => known::table(id.day),
-            Part::Attempts(day) => attempts::table(day),
-        })
-    }
-
-    async fn put_stretches(&self) -> Result<(), Cause> {
-        let companies: Vec<i32> = self.stretches.iter().map(|s| row::stored_company(s.company)).collect();
-        let firsts: Vec<i64> = self.stretches.iter().map(|s| row::stored_seq(s.first)).collect();
-        let segments: Vec<String> = self.stretches.iter().map(|s| s.segment.name()).collect();
-        let sql = "INSERT INTO log_stretches SELECT * FROM unnest($1::int4[], $2::int8[], $3::text[])";
-        let params =
-            [(&companies as _, Type::INT4_ARRAY), (&firsts as _, Type::INT8_ARRAY), (&segments as _, Type::TEXT_ARRAY)];
-        self.session.execute(sql, &params).await?;
-        Ok(())
     }
 
     async fn put_heads(&self, ends: &Ends) -> Result<(), Cause> {

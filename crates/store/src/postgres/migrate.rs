@@ -9,7 +9,7 @@ use crate::engine::Cause;
 /// One script for each version.
 const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 /// Oldest server that is supported, as `server_version_num` says it.
-const OLDEST: i32 = 140_000;
+pub(super) const OLDEST: i32 = 140_000;
 /// Names the lock under which one node migrates while others wait.
 const LOCK: i64 = 0x7469_6c6c;
 
@@ -43,6 +43,11 @@ async fn check_server(session: &Session) -> Result<(), Cause> {
     Ok(())
 }
 
+/// Whether the tables are of the newest version.
+pub(super) async fn is_current(session: &Session) -> Result<bool, Cause> {
+    Ok(version(session).await? == MIGRATIONS.len())
+}
+
 async fn version(session: &Session) -> Result<usize, Cause> {
     let made = session.row("SELECT to_regclass('meta') IS NOT NULL", &[]).await?.is_some_and(|r| r.get(0));
     if !made {
@@ -53,21 +58,17 @@ async fn version(session: &Session) -> Result<usize, Cause> {
     Ok(text.parse()?)
 }
 
-/// The first key that opens the database is the only one from then on.
+/// The first key that opens the database is the only one until it is rotated.
 async fn check_key(session: &Session, key: &MasterKey) -> Result<(), Cause> {
-    let check = format!("{}:{}", key.id(), key.check_value());
+    let check = key.mark();
     let sql = "INSERT INTO meta VALUES ('master_key', $1) ON CONFLICT DO NOTHING";
     session.execute(sql, &[(&check, Type::TEXT)]).await?;
     let found = session.row("SELECT value FROM meta WHERE name = 'master_key'", &[]).await?;
-    let known: String = found.ok_or("the master key's mark is gone")?.get(0);
-    if known == check {
-        return Ok(());
-    }
-    let id = known.split(':').next().unwrap_or("?");
-    Err(format!("it was made with master key {id}; this one is {}", key.id()).into())
+    key.known(found.ok_or("the master key's mark is gone")?.get(0))?;
+    Ok(())
 }
 
-async fn put(session: &Session, name: &str, value: &str) -> Result<(), Cause> {
+pub(super) async fn put(session: &Session, name: &str, value: &str) -> Result<(), Cause> {
     let sql = "INSERT INTO meta VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     session.execute(sql, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
     Ok(())

@@ -60,7 +60,8 @@ impl Export {
         let conn = open_reader(&self.folder.join("state.db"))?;
         let mut stmt = conn.prepare("SELECT name, seq FROM sqlite_sequence WHERE seq > 0")?;
         let numbers = stmt.query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?.collect::<rusqlite::Result<_>>()?;
-        Ok(Ends { logs, numbers })
+        let epochs = super::epochs::of(&conn)?;
+        Ok(Ends { logs, numbers, epochs })
     }
 }
 

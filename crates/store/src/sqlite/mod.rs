@@ -10,13 +10,19 @@
 //! moved                        everything was moved to another engine; no hub opens the folder any more
 //! ```
 
+mod backup;
 mod conn;
+mod copy;
 mod disk;
+mod epochs;
+mod examine;
 pub(crate) mod export;
 mod fault;
 mod index;
 mod log;
 mod pool;
+mod restore;
+mod rotate;
 mod state;
 mod wal;
 
@@ -27,11 +33,17 @@ use crate::nodes::Alone;
 use crate::{Clock, MasterKey, State, StoreError, Stores};
 
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
+pub use backup::{Backed, backup};
+pub use examine::{Examined, examine};
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
+pub use restore::{Restored, restore};
+pub use rotate::rotate_key;
 
 /// Below this many free bytes the disk counts as full.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;
 
+/// The file of the state.
+const STATE: &str = "state.db";
 /// The file that marks a folder whose content has moved.
 const MOVED: &str = "moved";
 
@@ -79,7 +91,14 @@ pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
     let state = state::SqliteState::open(folder, &options, Some(lock.clone())).map_err(tried)?;
     let log = log::SqliteLog::open(folder, &options, lock).map_err(tried)?;
     let index = index::SqliteIndex::open(folder, log.catalog()).map_err(tried)?;
-    Ok(Stores { index: Arc::new(index), log: Arc::new(log), state: Arc::new(state), nodes: Arc::new(Alone::default()) })
+    let epochs = Arc::new(epochs::load(&folder.join(STATE)).map_err(tried)?);
+    Ok(Stores {
+        index: Arc::new(index),
+        log: Arc::new(log),
+        state: Arc::new(state),
+        nodes: Arc::new(Alone::default()),
+        epochs,
+    })
 }
 
 /// Opens only the state, also while a hub has the folder open: for the command line, to make companies and keys.

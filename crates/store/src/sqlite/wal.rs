@@ -14,8 +14,8 @@ use super::pool::{Cause, Pool};
 pub(super) const CHECKPOINT_BYTES: u64 = 16 << 20;
 /// The writer waits while the write-ahead log is longer than this.
 pub(super) const WAL_CAP_BYTES: u64 = 64 << 20;
-/// How long emptying waits for readers; after that the next checkpoint tries again.
-const EMPTYING_WAIT: Duration = Duration::from_millis(20);
+/// How long emptying waits for readers while the writer stands still; after that the next checkpoint tries again.
+const EMPTYING_WAIT: Duration = Duration::from_millis(5);
 /// How long a writer over the cap waits before it asks for a checkpoint again.
 const CAP_WAIT: Duration = Duration::from_millis(250);
 

@@ -13,7 +13,7 @@ pub mod values;
 pub mod wait;
 
 pub use api::{Answer, Api};
-pub use cli::{command, run};
+pub use cli::{Output, command, run};
 pub use events::{event, order, slug};
 pub use hub::{Hub, Setup};
 pub use receiver::{Delivery, Receiver, Reply};

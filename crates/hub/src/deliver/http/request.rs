@@ -8,7 +8,6 @@ use tillstream_model::integration::{HttpTarget, Settings, Target};
 use tillstream_model::{Event, Time};
 use tillstream_outbound::Request;
 
-use crate::FIRST_EPOCH;
 use crate::deliver::signing::Signer;
 
 const AGENT: &str = concat!("Tillstream/", env!("CARGO_PKG_VERSION"));
@@ -26,6 +25,7 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) struct Template {
     settings: std::sync::Arc<Settings>,
     company: String,
+    epoch: u32,
     uri: Uri,
     headers: HeaderMap,
     signer: Signer,
@@ -37,15 +37,15 @@ pub(crate) struct Template {
 pub(crate) struct Unusable(String);
 
 impl Template {
-    /// From settings that were checked when they were saved.
-    pub(crate) fn new(settings: std::sync::Arc<Settings>, company: &str) -> Result<Self, Unusable> {
+    /// From settings that were checked when they were saved, for a log in this epoch.
+    pub(crate) fn new(settings: std::sync::Arc<Settings>, company: &str, epoch: u32) -> Result<Self, Unusable> {
         let Target::Http(http) = &settings.target;
         let uri = http.url.parse::<Uri>().map_err(|e| Unusable(e.to_string()))?;
         let mut headers = own_headers(http)?;
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(settings.format.content_type()));
         let signer = Signer::new(&settings.signing);
-        Ok(Self { company: company.to_owned(), uri, headers, signer, settings })
+        Ok(Self { company: company.to_owned(), epoch, uri, headers, signer, settings })
     }
 
     /// The settings it was made from.
@@ -55,7 +55,7 @@ impl Template {
 
     /// The request for an attempt, of a replay with this id.
     pub(crate) fn request(&self, event: &Event, attempt: u32, replay: Option<&str>, now: Time) -> Request {
-        let frame = Frame { company: &self.company, epoch: FIRST_EPOCH };
+        let frame = Frame { company: &self.company, epoch: self.epoch };
         let body = Bytes::from(format::body(self.settings.format, frame, event, &self.settings.redaction));
         let mut request = Request::post(self.uri.clone(), body);
         request.headers = self.headers.clone();
@@ -74,7 +74,7 @@ impl Template {
             insert(headers, AUTHORIZATION, token.reveal(), true);
         }
         insert(headers, EVENT, &content.name, false);
-        insert(headers, SEQ, &format::position(FIRST_EPOCH, event.seq), false);
+        insert(headers, SEQ, &format::position(self.epoch, event.seq), false);
         headers.insert(ATTEMPT, HeaderValue::from(attempt));
         if let Some(id) = &content.caller_id {
             insert(headers, EVENT_ID, id, false);
@@ -129,7 +129,7 @@ mod tests {
         let mut doc = serde_json::json!({"id":"erp","target":{"kind":"http","url":"https://erp.example/hook?x=1"}});
         doc.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let settings = Written::from_json(doc).unwrap().complete().unwrap();
-        Template::new(Arc::new(settings), "corner").unwrap()
+        Template::new(Arc::new(settings), "corner", 1).unwrap()
     }
 
     fn event() -> Event {

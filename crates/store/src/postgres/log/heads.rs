@@ -66,3 +66,24 @@ pub(super) async fn put(session: &Session, heads: &BTreeMap<CompanyNo, Head>) ->
     session.execute(sql, &params).await?;
     Ok(())
 }
+
+/// Notes where stretches of consecutive events in one segment begin.
+pub(in crate::postgres) async fn begin_stretches(
+    session: &Session,
+    stretches: impl Iterator<Item = (CompanyNo, Seq, SegmentId)>,
+) -> Result<(), Cause> {
+    let (mut companies, mut firsts, mut segments) = (Vec::new(), Vec::new(), Vec::new());
+    for (company, first, segment) in stretches {
+        companies.push(row::stored_company(company));
+        firsts.push(row::stored_seq(first));
+        segments.push(segment.name());
+    }
+    if companies.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO log_stretches SELECT * FROM unnest($1::int4[], $2::int8[], $3::text[])";
+    let params =
+        [(&companies as _, Type::INT4_ARRAY), (&firsts as _, Type::INT8_ARRAY), (&segments as _, Type::TEXT_ARRAY)];
+    session.execute(sql, &params).await?;
+    Ok(())
+}

@@ -2,7 +2,7 @@
 
 mod erase;
 mod follow;
-mod heads;
+pub(super) mod heads;
 pub(super) mod known;
 mod plan;
 mod read;

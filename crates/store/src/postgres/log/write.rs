@@ -227,7 +227,8 @@ async fn write(session: &Session, plan: &Plan<'_>) -> Result<(), Cause> {
     let (segments, ids) = (plan.by_segment(), plan.ids_by_day());
     let events = try_join_all(segments.iter().map(|(id, rows)| insert(session, *id, rows)));
     let known = try_join_all(ids.iter().map(|(day, rows)| known::remember(session, *day, rows)));
-    futures_util::try_join!(events, known, stretches(session, plan), heads::put(session, &plan.heads))?;
+    let stretches = heads::begin_stretches(session, plan.stretches.iter().map(|s| (s.company, s.first, s.segment)));
+    futures_util::try_join!(events, known, stretches, heads::put(session, &plan.heads))?;
     Ok(())
 }
 
@@ -266,19 +267,5 @@ async fn insert(session: &Session, id: SegmentId, rows: &[&Row<'_>]) -> Result<(
         (&data as _, Type::BYTEA_ARRAY),
     ];
     session.execute(&sql, &params).await?;
-    Ok(())
-}
-
-async fn stretches(session: &Session, plan: &Plan<'_>) -> Result<(), Cause> {
-    if plan.stretches.is_empty() {
-        return Ok(());
-    }
-    let companies: Vec<i32> = plan.stretches.iter().map(|s| row::stored_company(s.company)).collect();
-    let firsts: Vec<i64> = plan.stretches.iter().map(|s| row::stored_seq(s.first)).collect();
-    let names: Vec<String> = plan.stretches.iter().map(|s| s.segment.name()).collect();
-    let sql = "INSERT INTO log_stretches SELECT * FROM unnest($1::int4[], $2::int8[], $3::text[])";
-    let params =
-        [(&companies as _, Type::INT4_ARRAY), (&firsts as _, Type::INT8_ARRAY), (&names as _, Type::TEXT_ARRAY)];
-    session.execute(sql, &params).await?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::tx::Stop;
-use super::{entries, lanes, spell};
+use super::{entries, lanes, sealing, spell};
 use crate::engine::{Cause, place};
 use crate::postgres::row;
 use crate::postgres::session::Session;
@@ -266,6 +266,7 @@ async fn save_version(
     settings: &Settings,
     entry: &LogEntry,
 ) -> Result<(), Cause> {
+    let sealer = sealing::current(session, sealer).await?;
     let params = [
         (&spell::stored_no(owner.integration) as _, Type::INT8),
         (&spell::stored_count(version) as _, Type::INT4),

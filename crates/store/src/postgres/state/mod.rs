@@ -23,6 +23,7 @@ mod outcomes;
 mod parked;
 mod rejected;
 mod replays;
+pub(super) mod sealing;
 pub(super) mod spell;
 mod sweep;
 mod tx;

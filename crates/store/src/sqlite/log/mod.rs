@@ -1,5 +1,6 @@
 //! The log in segment files.
 
+pub(super) mod backup;
 mod directory;
 mod erase;
 pub(super) mod export;

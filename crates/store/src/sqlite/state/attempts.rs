@@ -16,7 +16,7 @@ use crate::sqlite::wal::Wal;
 use crate::state::{ATTEMPT_DAYS, Attempt, KEPT_ANSWER_BYTES};
 
 /// The newest attempts may be lost when the power fails: they are told, not promised.
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     what: "this file of attempts",
     page_bytes: 4_096,
     synced: false,

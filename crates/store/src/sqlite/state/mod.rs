@@ -3,6 +3,7 @@
 mod answers;
 mod attempts;
 mod audit;
+pub(super) mod backup;
 mod companies;
 mod documents;
 mod entries;
@@ -25,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::{Settings, Status};
 use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
@@ -47,7 +48,7 @@ use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 /// Threads that read.
 const READERS: usize = 2;
 
-const SCHEMA: Schema = Schema {
+pub(super) const SCHEMA: Schema = Schema {
     what: "the state",
     page_bytes: 4_096,
     synced: true,
@@ -75,8 +76,8 @@ impl SqliteState {
     /// Opens `folder/state.db` and `folder/attempts`. Refuses a master key other than the one it was made with.
     pub(super) fn open(folder: &Path, options: &Options, lock: Option<Arc<File>>) -> Result<Self, Cause> {
         let file = folder.join("state.db");
-        check_key(&open_writer(&file, &SCHEMA)?, &options.master_key)?;
-        let sealer = Arc::new(Sealer::new(&options.master_key));
+        let mark = check_key(&open_writer(&file, &SCHEMA)?, &options.master_key)?;
+        let sealer = Arc::new(Sealer::new(&options.master_key).sealing_with(&mark)?);
         let days = Arc::new(Days::open(folder.join("attempts"))?);
         let attempts = AttemptWriter::new(days.clone(), options.on_fatal.clone());
         let reader = || -> Result<Reader, Cause> {
@@ -101,19 +102,10 @@ impl SqliteState {
     }
 }
 
-/// The first key that opens the folder is the only one from then on.
-fn check_key(conn: &Connection, key: &MasterKey) -> Result<(), Cause> {
-    let check = format!("{}:{}", key.id(), key.check_value());
-    conn.execute("INSERT INTO meta VALUES ('master_key', ?) ON CONFLICT DO NOTHING", [&check])?;
-    let known: Option<String> =
-        conn.query_row("SELECT value FROM meta WHERE name = 'master_key'", [], |r| r.get(0)).optional()?;
-    match known {
-        Some(known) if known == check => Ok(()),
-        known => {
-            let id = known.as_deref().and_then(|k| k.split(':').next()).unwrap_or("?").to_owned();
-            Err(format!("it was made with master key {id}; this one is {}", key.id()).into())
-        }
-    }
+/// The first key that opens the folder is the only one until it is rotated; the mark of the one that seals now.
+fn check_key(conn: &Connection, key: &MasterKey) -> Result<String, Cause> {
+    conn.execute("INSERT INTO meta VALUES ('master_key', ?) ON CONFLICT DO NOTHING", [&key.mark()])?;
+    Ok(key.known(super::backup::key_mark(conn)?)?)
 }
 
 /// A column that holds JSON.
