@@ -6,14 +6,21 @@
 mod budget;
 mod commit;
 mod context;
+mod exchange;
+mod feed;
 mod flight;
 mod handle;
 mod http;
+mod inbox;
+mod message;
 mod nodes;
 mod render;
 mod routes;
 mod runner;
 mod signing;
+mod takeover;
+mod target;
+mod trial;
 
 use std::sync::{Arc, Mutex};
 
@@ -26,13 +33,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use budget::Budgets;
+pub use feed::{HANDED_BYTES, Handed};
 pub use handle::{Health, LaneStatus};
 pub use render::{RenderedRequest, render};
+pub use trial::{Check, Tried, Untold};
 
 use crate::observe::Meters;
 use budget::Budget;
 use context::Context;
 use handle::Command;
+use http::token::TokenCache;
 use nodes::Question;
 use routes::Routes;
 
@@ -65,6 +75,8 @@ impl Deliver {
             budget: Budget::new(budgets),
             routes: Routes::default(),
             names: Mutex::new(names),
+            tokens: TokenCache::default(),
+            feeding: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             changing: tokio::sync::Mutex::default(),
@@ -192,11 +204,11 @@ impl Deliver {
     /// lanes could not be reached.
     pub async fn expire(&self, companies: &[(CompanyNo, Seq)]) -> Result<bool, StoreError> {
         let others = self.expire_elsewhere(companies).await?;
-        self.expire_here(companies).await;
+        self.expire_here(companies).await?;
         Ok(others)
     }
 
-    async fn expire_here(&self, companies: &[(CompanyNo, Seq)]) {
+    async fn expire_here(&self, companies: &[(CompanyNo, Seq)]) -> Result<(), StoreError> {
         self.save_sleeping_cursors().await;
         for (company, to) in companies {
             for handle in self.0.routes.company(*company).handles() {
@@ -207,6 +219,7 @@ impl Deliver {
                 }
             }
         }
+        self.expire_feeds(companies).await
     }
 
     /// Ends all lanes: what is under way gets a few seconds, everything known is committed.

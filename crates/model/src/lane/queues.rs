@@ -26,6 +26,8 @@ pub struct Waiting {
     pub status: Option<u16>,
     /// What went wrong last; None for one that only waits behind another.
     pub detail: Option<String>,
+    /// It was given up and only keeps the later ones of its entity back, until `next_at` at the latest.
+    pub held: bool,
 }
 
 /// An event whose turn it is.
@@ -70,6 +72,8 @@ pub struct Queues<T> {
     blocked: usize,
     parked: BTreeMap<Seq, Waiting>,
     due: BTreeSet<(Time, Seq)>,
+    /// Those of `parked` that were given up and keep their entity back, by when they let it go.
+    held: BTreeSet<(Time, Seq)>,
     lines: HashMap<EntityKey, Line>,
     /// Sent or given up, not durable yet.
     leaving: HashMap<Seq, Option<EntityKey>>,
@@ -87,6 +91,7 @@ impl<T> Queues<T> {
             blocked: 0,
             parked: BTreeMap::new(),
             due: BTreeSet::new(),
+            held: BTreeSet::new(),
             lines: HashMap::new(),
             leaving: HashMap::new(),
             last_probed: (Time::default(), 0),
@@ -129,6 +134,35 @@ impl<T> Queues<T> {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether something could be sent now or later without anything else happening first.
+    pub fn has_turn(&self) -> bool {
+        !self.ready.is_empty() || !self.due.is_empty()
+    }
+
+    /// How many were given up and keep their entity back.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// When the first of them lets its entity go.
+    pub fn next_let_go(&self) -> Option<Time> {
+        self.held.first().map(|(at, _)| *at)
+    }
+
+    /// Lets entities go: takes out those given up whose row is durable and of which `let_go` says so.
+    pub fn take_held(&mut self, let_go: impl Fn(Time, Seq) -> bool) -> Vec<Waiting> {
+        let chosen = self.held.iter().filter(|(at, seq)| !self.leaving.contains_key(seq) && let_go(*at, *seq));
+        let chosen: Vec<(Time, Seq)> = chosen.copied().collect();
+        let mut taken = Vec::with_capacity(chosen.len());
+        for entry in chosen {
+            self.held.remove(&entry);
+            let Some(waiting) = self.parked.remove(&entry.1) else { continue };
+            self.leaving.insert(waiting.seq, self.line_key(waiting.key));
+            taken.push(waiting);
+        }
+        taken
+    }
+
     /// Adds an event from the log. When one of its entity is parked it has to be parked as well: that row is returned.
     pub fn offer(&mut self, seq: Seq, key: Option<EntityKey>, accepted_at: Time, payload: T) -> Option<Waiting> {
         let key_in_line = self.line_key(key);
@@ -155,8 +189,11 @@ impl<T> Queues<T> {
     /// Adds a parked event that is saved already.
     pub fn restore(&mut self, waiting: Waiting) {
         let seq = waiting.seq;
-        if self.knows(seq) {
+        if self.knows(seq) && !self.is_tried_again(&waiting) {
             return;
+        }
+        if waiting.held {
+            self.held.insert((waiting.next_at, seq));
         }
         match self.line_key(waiting.key) {
             Some(key) => {
@@ -165,10 +202,19 @@ impl<T> Queues<T> {
                 self.promote(key);
             }
             None => {
-                self.due.insert((waiting.next_at, seq));
+                if !waiting.held {
+                    self.due.insert((waiting.next_at, seq));
+                }
                 self.parked.insert(seq, waiting);
             }
         }
+    }
+
+    /// Whether the row is that of one which keeps its entity back so far and is to be sent again; then it does no more.
+    fn is_tried_again(&mut self, waiting: &Waiting) -> bool {
+        let known = self.parked.get(&waiting.seq).filter(|known| known.held && !waiting.held);
+        let Some(entry) = known.map(|known| (known.next_at, known.seq)) else { return false };
+        !self.leaving.contains_key(&waiting.seq) && self.held.remove(&entry)
     }
 
     /// Takes an event that may be sent at `now`; ready and due ones in turn.
@@ -211,6 +257,9 @@ impl<T> Queues<T> {
     /// Parks an event that was taken. Those of its entity that were read already are parked behind it and returned.
     pub fn park(&mut self, waiting: Waiting) -> Vec<Waiting> {
         let (seq, key) = (waiting.seq, self.line_key(waiting.key));
+        if waiting.held {
+            self.held.insert((waiting.next_at, seq));
+        }
         self.parked.insert(seq, waiting);
         let Some(key) = key else { return Vec::new() };
         self.lines.entry(key).or_default().parked.insert(seq);
@@ -259,10 +308,10 @@ impl<T> Queues<T> {
         self.parked.contains_key(&seq) || self.leaving.contains_key(&seq)
     }
 
-    /// Takes out everything parked up to a position that is not being sent.
+    /// Takes out everything parked up to a position that is not being sent; not what was given up already.
     pub fn take_parked_through(&mut self, seq: Seq) -> Vec<Waiting> {
-        let seqs: Vec<Seq> =
-            self.parked.range(..=seq).map(|(&s, _)| s).filter(|s| !self.leaving.contains_key(s)).collect();
+        let parked = self.parked.range(..=seq).filter(|(s, w)| !w.held && !self.leaving.contains_key(s));
+        let seqs: Vec<Seq> = parked.map(|(&s, _)| s).collect();
         let taken: Vec<Waiting> = seqs.iter().filter_map(|s| self.parked.remove(s)).collect();
         for w in &taken {
             self.due.remove(&(w.next_at, w.seq));
@@ -348,8 +397,16 @@ impl<T> Queues<T> {
     }
 
     fn park_behind(&mut self, seq: Seq, key: EntityKey, accepted_at: Time) -> Waiting {
-        let waiting =
-            Waiting { seq, key: Some(key), accepted_at, attempts: 0, next_at: accepted_at, status: None, detail: None };
+        let waiting = Waiting {
+            seq,
+            key: Some(key),
+            accepted_at,
+            attempts: 0,
+            next_at: accepted_at,
+            status: None,
+            detail: None,
+            held: false,
+        };
         self.parked.insert(seq, waiting.clone());
         self.lines.entry(key).or_default().parked.insert(seq);
         waiting
@@ -367,8 +424,8 @@ impl<T> Queues<T> {
         // A rejected one that is tried again is parked beside others that were read already.
         let next_blocked = line.blocked.front().copied().unwrap_or(Seq::MAX);
         if let Some(first) = line.parked.first().filter(|&&s| s < next_blocked) {
-            // The first may be leaving: then its release promotes the next.
-            if let Some(w) = self.parked.get(first).filter(|w| !self.leaving.contains_key(&w.seq)) {
+            // The first may be leaving: then its release promotes the next. One that was given up has no turn.
+            if let Some(w) = self.parked.get(first).filter(|w| !w.held && !self.leaving.contains_key(&w.seq)) {
                 line.due = Some((w.next_at, w.seq));
                 self.due.insert((w.next_at, w.seq));
             }
