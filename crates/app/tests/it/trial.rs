@@ -90,9 +90,8 @@ async fn a_test_that_fails_says_why_and_uses_the_sites_authorization() {
     let tested = stage.api.post(test, &json!({"site": "175"})).await.expect(200);
     assert_eq!((&tested["ok"], &tested["response"]["body"]), (&json!(false), &json!("no")));
     assert_eq!(stage.receiver.deliveries("/it")[0].header("authorization"), "Bearer only-175");
-    let bound = stage.holder(json!({"name": "b", "scopes": ["deliveries:write"], "sites": ["9"]})).await;
-    bound.post(test, &json!({"site": "175"})).await.expect(404);
-    bound.post(test, &Value::Null).await.expect(422);
+    let wish = json!({"name": "b", "scopes": ["deliveries:write"], "integrations": ["other"]});
+    stage.holder(wish).await.post(test, &Value::Null).await.expect(404);
     let lacks = stage.holder(json!({"name": "l", "scopes": ["deliveries:read"]})).await;
     lacks.post(test, &Value::Null).await.expect(403);
     stage.receiver.behave("/it", |_| Reply::Close);

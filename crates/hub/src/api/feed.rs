@@ -73,7 +73,7 @@ pub async fn take_from_feed(
     Place(id): Place<String>,
     Params(query): Params<FeedQuery>,
 ) -> Result<Json<FeedPage>> {
-    let company = caller.company(Scope::EventsPayload)?;
+    let company = caller.company_in_bounds(Scope::EventsPayload)?;
     let integration = find(&hub, &caller, company, &id).await?;
     check(&caller, &integration, &query)?;
     let after = match query.after.as_deref() {

@@ -83,7 +83,7 @@ pub async fn look_into_inbox(
     if query.limit.get() > KEPT {
         return Err(wrong_param("limit", &format!("at most {KEPT}")));
     }
-    let payload = caller.may(Scope::EventsPayload).is_ok();
+    let payload = caller.may_in_bounds(Scope::EventsPayload).is_ok();
     let rows = newest(&hub, company, &integration, query.limit.get()).await?;
     let mut items = Vec::with_capacity(rows.len());
     for (attempt, event) in rows.iter().filter(|(_, event)| reaches(caller.bound_sites(), event)) {

@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::response::Response;
-use http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tillstream_model::integration::{Settings, Wrong as WrongValue};
@@ -11,10 +11,9 @@ use tillstream_store::state::Integration;
 use utoipa::ToSchema;
 
 use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
-use super::etag::IfMatch;
+use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Place};
 use super::integration_doc;
-use super::integration_view::{IntegrationView, Show, answer};
 use super::integrations::{Edit, find};
 use crate::Hub;
 use crate::access::Scope;
@@ -44,20 +43,35 @@ pub struct SiteValues {
 #[utoipa::path(
     get, path = "/v1/integrations/{id}/sites/{site}", tag = "integrations",
     params(OfIntegration, ("site" = String, Path, description = "The site's id")),
-    responses((status = 200, description = "Its values", body = SiteValues), Denied, Missing)
+    responses(
+        (status = 200, description = "Its values", body = SiteValues,
+            headers(("ETag", description = "Version and status of the integration"))),
+        Denied, Missing
+    )
 )]
 pub async fn read_site_values(
     State(hub): State<Hub>,
     caller: Caller,
     Place((id, site)): Place<(String, String)>,
-) -> Result<Json<Value>> {
-    let company = caller.company(Scope::IntegrationsRead)?;
+) -> Result<Response> {
+    // A key that may write them may read them: one that is bound to sites holds no more.
+    let writes = caller.company_in_bounds(Scope::IntegrationsWrite);
+    let company = writes.or_else(|_| caller.company(Scope::IntegrationsRead))?;
     caller.reaches_site(&site)?;
     let integration = find(&hub, &caller, company, &id).await?;
+    answer(&integration, &site)
+}
+
+/// What the settings say about a site, with the integration's tag.
+fn answer(integration: &Integration, site: &str) -> Result<Response> {
     let doc = integration_doc::as_written(&integration.settings)?;
-    let said = |pointer: &str| doc.pointer(pointer)?.get("sites")?.get(&site).cloned();
+    let said = |pointer: &str| doc.pointer(pointer)?.get("sites")?.get(site).cloned();
     let values = PER_SITE.iter().filter_map(|(name, pointer)| Some(((*name).to_owned(), said(pointer)?)));
-    Ok(Json(Value::Object(values.collect())))
+    let mut response = Json(Value::Object(values.collect())).into_response();
+    if let Ok(tag) = HeaderValue::try_from(etag::of(integration)) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    Ok(response)
 }
 
 /// Set a site's values
@@ -69,8 +83,8 @@ pub async fn read_site_values(
     request_body = SiteValues,
     params(OfIntegration, ("site" = String, Path, description = "The site's id"), Guarded),
     responses(
-        (status = 200, description = "The integration as it is now", body = IntegrationView,
-            headers(("ETag", description = "Version and status"))),
+        (status = 200, description = "Its values now", body = SiteValues,
+            headers(("ETag", description = "Version and status of the integration"))),
         Denied, Missing, Stale, Wrong
     )
 )]
@@ -83,7 +97,7 @@ pub async fn save_site_values(
 ) -> Result<Response> {
     check(&values)?;
     let saved = save(&hub, &caller, &id, &site, if_match, &values).await?;
-    answer(&hub, &saved, StatusCode::OK, Show::Masked).await
+    answer(&saved, &site)
 }
 
 /// Remove a site's values
@@ -112,7 +126,7 @@ async fn save(
     if_match: IfMatch,
     values: &Map<String, Value>,
 ) -> Result<Integration> {
-    let company = caller.company(Scope::IntegrationsWrite)?;
+    let company = caller.company_in_bounds(Scope::IntegrationsWrite)?;
     caller.reaches_site(site)?;
     if site.is_empty() || site.chars().count() > MAX_SITE || site.chars().any(char::is_control) {
         return Err(Problem::not_found("site", site));

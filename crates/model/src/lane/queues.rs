@@ -3,6 +3,8 @@
 //! With `ordering: entity` the events of one key stand in line: only the first may be sent, and the next one's turn
 //! comes when its predecessor's outcome is durable ([`Queues::release`]).
 
+mod out;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -139,30 +141,6 @@ impl<T> Queues<T> {
         !self.ready.is_empty() || !self.due.is_empty()
     }
 
-    /// How many were given up and keep their entity back.
-    pub fn held(&self) -> usize {
-        self.held.len()
-    }
-
-    /// When the first of them lets its entity go.
-    pub fn next_let_go(&self) -> Option<Time> {
-        self.held.first().map(|(at, _)| *at)
-    }
-
-    /// Lets entities go: takes out those given up whose row is durable and of which `let_go` says so.
-    pub fn take_held(&mut self, let_go: impl Fn(Time, Seq) -> bool) -> Vec<Waiting> {
-        let chosen = self.held.iter().filter(|(at, seq)| !self.leaving.contains_key(seq) && let_go(*at, *seq));
-        let chosen: Vec<(Time, Seq)> = chosen.copied().collect();
-        let mut taken = Vec::with_capacity(chosen.len());
-        for entry in chosen {
-            self.held.remove(&entry);
-            let Some(waiting) = self.parked.remove(&entry.1) else { continue };
-            self.leaving.insert(waiting.seq, self.line_key(waiting.key));
-            taken.push(waiting);
-        }
-        taken
-    }
-
     /// Adds an event from the log. When one of its entity is parked it has to be parked as well: that row is returned.
     pub fn offer(&mut self, seq: Seq, key: Option<EntityKey>, accepted_at: Time, payload: T) -> Option<Waiting> {
         let key_in_line = self.line_key(key);
@@ -208,13 +186,6 @@ impl<T> Queues<T> {
                 self.parked.insert(seq, waiting);
             }
         }
-    }
-
-    /// Whether the row is that of one which keeps its entity back so far and is to be sent again; then it does no more.
-    fn is_tried_again(&mut self, waiting: &Waiting) -> bool {
-        let known = self.parked.get(&waiting.seq).filter(|known| known.held && !waiting.held);
-        let Some(entry) = known.map(|known| (known.next_at, known.seq)) else { return false };
-        !self.leaving.contains_key(&waiting.seq) && self.held.remove(&entry)
     }
 
     /// Takes an event that may be sent at `now`; ready and due ones in turn.
@@ -306,45 +277,6 @@ impl<T> Queues<T> {
     /// Whether the event is parked, or was sent or given up and that is not durable yet.
     pub fn knows(&self, seq: Seq) -> bool {
         self.parked.contains_key(&seq) || self.leaving.contains_key(&seq)
-    }
-
-    /// Takes out everything parked up to a position that is not being sent; not what was given up already.
-    pub fn take_parked_through(&mut self, seq: Seq) -> Vec<Waiting> {
-        let parked = self.parked.range(..=seq).filter(|(s, w)| !w.held && !self.leaving.contains_key(s));
-        let seqs: Vec<Seq> = parked.map(|(&s, _)| s).collect();
-        let taken: Vec<Waiting> = seqs.iter().filter_map(|s| self.parked.remove(s)).collect();
-        for w in &taken {
-            self.due.remove(&(w.next_at, w.seq));
-            let key = self.line_key(w.key);
-            self.leaving.insert(w.seq, key);
-            if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
-                line.due = line.due.filter(|(_, s)| *s != w.seq);
-            }
-        }
-        taken
-    }
-
-    /// Takes out everything read from the log up to a position that is not being sent.
-    pub fn take_live_through(&mut self, seq: Seq) -> Vec<(Seq, T)> {
-        let mut seqs: Vec<Seq> = self.live.keys().copied().filter(|&s| s <= seq).collect();
-        seqs.sort_unstable();
-        self.ready.retain(|&s| s > seq);
-        let mut taken = Vec::with_capacity(seqs.len());
-        for s in seqs {
-            let Some(live) = self.live.remove(&s) else { continue };
-            self.leave_line(s, self.line_key(live.key));
-            taken.push((s, live.payload));
-        }
-        taken
-    }
-
-    fn leave_line(&mut self, seq: Seq, key: Option<EntityKey>) {
-        self.leaving.insert(seq, key);
-        if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
-            let before = line.blocked.len();
-            line.blocked.retain(|&s| s != seq);
-            self.blocked -= before - line.blocked.len();
-        }
     }
 
     fn line_key(&self, key: Option<EntityKey>) -> Option<EntityKey> {
