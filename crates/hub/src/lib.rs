@@ -33,9 +33,6 @@ use observe::Metrics;
 use sites::Sites;
 use usage::Usage;
 
-/// The epoch of a log that was never restored: the first part of positions that are handed out.
-pub const FIRST_EPOCH: u32 = 1;
-
 /// When what is kept of a deleted event is looked at again: longer than any attempt and than nodes take to hear of it.
 const ERASE_AGAIN: Duration = Duration::from_secs(75);
 

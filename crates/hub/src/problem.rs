@@ -261,6 +261,16 @@ impl Problem {
         Self { errors, ..Problem::new(Kind::Invalid, detail) }
     }
 
+    /// What is wrong, each with its place.
+    pub fn errors(&self) -> &[Place] {
+        &self.errors
+    }
+
+    /// What the caller reads.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
     /// Paths of what is wrong.
     pub fn places(&self) -> impl Iterator<Item = &str> {
         self.errors.iter().map(|e| e.path.as_str())

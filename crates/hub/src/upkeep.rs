@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
 
-/// How often metrics are folded and sites that were heard from noted.
+/// How often metrics are folded, sites that were heard from noted and authorizations whose time has come saved.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often cursors of sleeping lanes are saved, uses of keys noted and old rows looked for.
 const ROUND_EVERY: Duration = Duration::from_secs(30);
@@ -26,6 +26,9 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
                 hub.sites().flush(hub.now()).await;
                 hub.usage().flush().await;
                 spread_limits(&hub).await;
+                if let Err(e) = hub.deliver().take_over_authorizations(hub.now()).await {
+                    tracing::warn!(error = %e, "what has taken over could not be saved; trying again soon");
+                }
             }
             _ = rounds.tick() => round(&hub).await,
         }

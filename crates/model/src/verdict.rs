@@ -1,6 +1,9 @@
 //! What an answer means (`contracts/event-stream.md`, "Webhook answers").
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use crate::integration::Ruling;
 
 /// Longest pause that a receiver can ask for with `Retry-After`.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
@@ -44,19 +47,41 @@ pub enum Verdict {
     },
     /// The receiver says it is gone for good: ask once more after [`GONE_RECHECK`], then stop.
     Gone,
+    /// The integration is to stop with the event pending: only where its own verdicts say so.
+    Stop,
 }
 
-/// The verdict on an answer.
-pub fn verdict(answer: Answer) -> Verdict {
+/// The verdict on an answer; `own` says what some statuses mean in place of what they usually do.
+pub fn verdict(answer: Answer, own: &BTreeMap<u16, Ruling>) -> Verdict {
+    let ruled = match answer {
+        Answer::Status { code, .. } => own.get(&code),
+        Answer::Failed { .. } => None,
+    };
+    match ruled {
+        None => usual(answer),
+        Some(Ruling::Delivered) => Verdict::Delivered,
+        Some(Ruling::Reject) => Verdict::Reject,
+        Some(Ruling::Retry) => retried(answer),
+        Some(Ruling::Stop) => Verdict::Stop,
+    }
+}
+
+fn usual(answer: Answer) -> Verdict {
     match answer {
         Answer::Status { code: 200..=299, .. } => Verdict::Delivered,
         Answer::Status { code: 410, .. } => Verdict::Gone,
-        Answer::Status { code, retry_after } if is_retried(code) => Verdict::Retry {
+        Answer::Status { code, .. } if !is_retried(code) => Verdict::Reject,
+        Answer::Status { .. } | Answer::Failed { .. } => retried(answer),
+    }
+}
+
+fn retried(answer: Answer) -> Verdict {
+    match answer {
+        Answer::Status { code, retry_after } => Verdict::Retry {
             slow_down: matches!(code, 429 | 503),
             pause: retry_after.map(|d| d.min(MAX_RETRY_AFTER)),
             no_connection: false,
         },
-        Answer::Status { .. } => Verdict::Reject,
         Answer::Failed { no_connection, timeout } => Verdict::Retry { slow_down: timeout, pause: None, no_connection },
     }
 }
@@ -81,7 +106,7 @@ mod tests {
     use super::*;
 
     fn status(code: u16) -> Verdict {
-        verdict(Answer::Status { code, retry_after: None })
+        verdict(Answer::Status { code, retry_after: None }, &BTreeMap::new())
     }
 
     #[test]
@@ -102,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_time_out_slows_down_and_a_refused_connection_says_so() {
-        let failed = |no_connection, timeout| verdict(Answer::Failed { no_connection, timeout });
+        let failed = |no_connection, timeout| verdict(Answer::Failed { no_connection, timeout }, &BTreeMap::new());
         assert_eq!(failed(false, true), Verdict::Retry { slow_down: true, pause: None, no_connection: false });
         assert_eq!(failed(true, false), Verdict::Retry { slow_down: false, pause: None, no_connection: true });
     }
@@ -114,7 +139,28 @@ mod tests {
         assert_eq!(retry_after("Sat, 21 Nov 2026 10:00:30 GMT", now), Some(Duration::from_secs(30)));
         assert_eq!(retry_after("Sat, 21 Nov 2026 09:00:00 GMT", now), Some(Duration::ZERO));
         assert_eq!(retry_after("soon", now), None);
-        let v = verdict(Answer::Status { code: 503, retry_after: Some(Duration::from_secs(9_999)) });
+        let late = Answer::Status { code: 503, retry_after: Some(Duration::from_secs(9_999)) };
+        let v = verdict(late, &BTreeMap::new());
         assert_eq!(v, Verdict::Retry { slow_down: true, pause: Some(MAX_RETRY_AFTER), no_connection: false });
+    }
+
+    #[test]
+    fn an_integrations_own_verdicts_come_first() {
+        let own = BTreeMap::from([
+            (409, Ruling::Delivered),
+            (503, Ruling::Reject),
+            (200, Ruling::Retry),
+            (410, Ruling::Retry),
+            (402, Ruling::Stop),
+        ]);
+        let of = |code| verdict(Answer::Status { code, retry_after: Some(Duration::from_secs(7)) }, &own);
+        let pause = Some(Duration::from_secs(7));
+        let retry = Verdict::Retry { slow_down: false, pause, no_connection: false };
+        assert_eq!(
+            [of(409), of(503), of(200), of(410), of(402), of(422)],
+            [Verdict::Delivered, Verdict::Reject, retry, retry, Verdict::Stop, Verdict::Reject]
+        );
+        let failed = Answer::Failed { no_connection: true, timeout: false };
+        assert_eq!(verdict(failed, &own), verdict(failed, &BTreeMap::new()));
     }
 }

@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 
 /// How much of an answer's body is read before the rest is given up, in bytes. A longer body is no failure.
 pub const MAX_READ_BYTES: usize = 64 * 1024;
-/// How much of an answer's body is kept, in bytes.
+/// How much of an answer's body is kept, in bytes, unless the request says otherwise.
 pub const KEPT_BYTES: usize = 4 * 1024;
 
 /// How far an exchange came, so that a deadline can say what was waited for.
@@ -81,7 +81,7 @@ impl Body for Payload {
 /// The beginning of an answer's body.
 #[derive(Debug, Default)]
 pub(crate) struct Start {
-    /// At most [`KEPT_BYTES`].
+    /// At most as much as was asked for.
     pub(crate) kept: Bytes,
     /// Whether the body is longer than `kept`.
     pub(crate) truncated: bool,
@@ -89,7 +89,7 @@ pub(crate) struct Start {
 
 /// Reads a body to its end, or until more than [`MAX_READ_BYTES`] came. A body given up half-way closes its HTTP/1.1
 /// connection when dropped, and resets only its own stream on HTTP/2.
-pub(crate) async fn read_start<B>(mut body: B) -> Result<Start, B::Error>
+pub(crate) async fn read_start<B>(mut body: B, most: usize) -> Result<Start, B::Error>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -100,7 +100,7 @@ where
             continue;
         };
         read += data.len();
-        kept = keep(kept, &data);
+        kept = keep(kept, &data, most.min(MAX_READ_BYTES));
         if read > MAX_READ_BYTES {
             break;
         }
@@ -109,8 +109,8 @@ where
     Ok(Start { kept, truncated })
 }
 
-fn keep(kept: Bytes, next: &Bytes) -> Bytes {
-    let wanted = next.len().min(KEPT_BYTES - kept.len());
+fn keep(kept: Bytes, next: &Bytes, most: usize) -> Bytes {
+    let wanted = next.len().min(most - kept.len());
     if kept.is_empty() {
         return next.slice(..wanted);
     }

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, Version};
 use hyper_util::client::legacy;
 use tokio::time::{Instant, timeout};
 
-use crate::body::{Payload, Progress, Stage, read_start};
+use crate::body::{KEPT_BYTES, Payload, Progress, Stage, read_start};
 use crate::connect::{ConnectError, Connector};
 use crate::failure::{Failure, one_line};
 use crate::url::UrlError;
@@ -26,18 +26,20 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
+    /// How much of the answer's body is kept, in bytes; at most [`MAX_READ_BYTES`](crate::MAX_READ_BYTES).
+    pub keep: usize,
 }
 
 impl Request {
     /// A POST of `body` without headers.
     pub fn post(uri: Uri, body: impl Into<Bytes>) -> Self {
-        Self { method: Method::POST, uri, headers: HeaderMap::new(), body: body.into() }
+        Self { method: Method::POST, uri, headers: HeaderMap::new(), body: body.into(), keep: KEPT_BYTES }
     }
 
     /// A GET without headers.
     #[must_use]
     pub fn get(uri: Uri) -> Self {
-        Self { method: Method::GET, uri, headers: HeaderMap::new(), body: Bytes::new() }
+        Self { method: Method::GET, uri, headers: HeaderMap::new(), body: Bytes::new(), keep: KEPT_BYTES }
     }
 }
 
@@ -50,7 +52,7 @@ pub struct Answer {
     pub version: Version,
     /// The headers; see [`MAX_HEAD_BYTES`](crate::MAX_HEAD_BYTES).
     pub headers: HeaderMap,
-    /// The first bytes of the body, at most [`KEPT_BYTES`](crate::KEPT_BYTES).
+    /// The first bytes of the body, at most [`Request::keep`].
     pub body_start: Bytes,
     /// Whether the body was longer than `body_start`.
     pub truncated: bool,
@@ -88,6 +90,7 @@ async fn send(http: &Http, request: Request, progress: &Progress) -> Result<Answ
     if request.uri.authority().is_none() {
         return Err(Broken::Url(UrlError::NoHost));
     }
+    let keep = request.keep;
     let mut outgoing = http::Request::new(Payload::new(request.body, progress.clone()));
     *outgoing.method_mut() = request.method;
     *outgoing.uri_mut() = request.uri;
@@ -96,7 +99,7 @@ async fn send(http: &Http, request: Request, progress: &Progress) -> Result<Answ
     let answer = http.request(outgoing).await.map_err(Broken::Request)?;
     progress.reached(Stage::Reading);
     let (head, body) = answer.into_parts();
-    let start = read_start(body).await.map_err(Broken::Body)?;
+    let start = read_start(body, keep).await.map_err(Broken::Body)?;
     Ok(Answer {
         status: head.status,
         version: head.version,

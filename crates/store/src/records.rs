@@ -94,6 +94,8 @@ pub struct Parked {
     pub last_status: Option<u16>,
     /// What went wrong last, in words; None for an event that only waits behind another.
     pub last_error: Option<String>,
+    /// It is listed as rejected and only keeps its entity back, until `next_at` at the latest.
+    pub held: bool,
     /// The event itself when the log may not have it any more (a rejected one that is tried again).
     pub event: Option<Arc<Event>>,
 }
@@ -109,6 +111,7 @@ impl Parked {
             next_at: now,
             last_status: None,
             last_error: None,
+            held: false,
             event: Some(event),
         }
     }

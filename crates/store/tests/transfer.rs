@@ -165,6 +165,7 @@ async fn fill(stores: &Stores, moving: &Move) {
             next_at: moving.now(),
             last_status: Some(503),
             last_error: Some("answered 503".into()),
+            held: true,
             event,
         };
         let reject = |at: usize| Rejected {

@@ -179,7 +179,15 @@ async fn a_receiver_may_switch_itself_off() {
     stage.receiver.behave("/it", |_| Reply::Header(200, "webhook-delivery", "disable".into()));
     stage.integration("it", json!({})).await;
     stage.emit(order("o", 1)).await;
-    stage.wait_for_status("it", "stopped").await;
+    let stopped = stage.wait_for_status("it", "stopped").await;
+    assert!(stopped["status_reason"].as_str().unwrap().contains("webhook-delivery: disable"), "{stopped}");
+    let log = stage.api.all("/v1/integrations/it/logs").await;
+    assert_eq!((&log[0]["action"], &log[0]["reason"]), (&json!("stopped"), &stopped["status_reason"]));
+    stage.emit(order("o", 2)).await;
+    stage.receiver.behave("/it", |_| Reply::Status(200));
+    stage.switch("it", "start").await;
+    let versions: Vec<u64> = stage.receiver.wait_for("/it", 2, SOON).await.iter().map(|d| d.version().1).collect();
+    assert_eq!(versions, [1, 2], "what it answered with that header was delivered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

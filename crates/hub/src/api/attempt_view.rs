@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use tillstream_model::integration::Settings;
 use tillstream_model::{Event, EventId, Seq, Time};
 use tillstream_store::state::{Attempt, Company, Integration};
 use utoipa::ToSchema;
@@ -97,7 +98,7 @@ pub struct RequestView {
     /// HTTP method.
     #[schema(example = "POST")]
     pub method: String,
-    /// Where to.
+    /// Where to; `inbox:<id>` and `feed:<id>` go nowhere by themselves.
     pub url: String,
     /// Name and value of each header.
     pub headers: Vec<(String, String)>,
@@ -117,12 +118,28 @@ pub async fn request_view(
 ) -> Result<Option<RequestView>> {
     let then = hub.state().settings_at(integration.no, event.seq).await?;
     let settings = then.map_or_else(|| integration.settings.clone(), |(_, settings)| Arc::new(settings));
-    let rendered = render(&settings, company, hub.stores().epochs.current(), event, FIRST_ATTEMPT, hub.now());
-    Ok(rendered.map(|RenderedRequest { method, url, headers, body }| {
-        let body =
-            String::from_utf8(body.to_vec()).ok().filter(|_| payload).and_then(|b| RawValue::from_string(b).ok());
-        RequestView { method: method.to_owned(), url, headers, body }
-    }))
+    let epoch = hub.stores().epochs.current();
+    Ok(rendered(&settings, company, epoch, event, FIRST_ATTEMPT, hub.now(), payload))
+}
+
+/// An event's request with these settings, as it was or would be sent at a time; None when they make none.
+pub fn rendered(
+    settings: &Settings,
+    company: &Company,
+    epoch: u32,
+    event: &Event,
+    attempt: u32,
+    at: Time,
+    payload: bool,
+) -> Option<RequestView> {
+    render(settings, company, epoch, event, attempt, at).map(|rendered| request_of(rendered, payload))
+}
+
+/// A request as it is shown; its body only with `payload`.
+pub fn request_of(rendered: RenderedRequest, payload: bool) -> RequestView {
+    let RenderedRequest { method, url, headers, body } = rendered;
+    let body = String::from_utf8(body.to_vec()).ok().filter(|_| payload).and_then(|b| RawValue::from_string(b).ok());
+    RequestView { method: method.to_owned(), url, headers, body }
 }
 
 /// An attempt as it is shown.

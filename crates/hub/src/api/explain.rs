@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use tillstream_model::integration::OnReject;
 use tillstream_model::{Event, Seq};
 use tillstream_store::state::Integration;
 use utoipa::ToSchema;
@@ -70,6 +71,19 @@ pub async fn explain_event(
     Ok(Json(Explanation { event: EventView::new(company, &event, false), items, next }).into_response())
 }
 
+/// The rejected event that keeps an event's entity back, where the settings hold entities.
+async fn held_behind(hub: &Hub, integration: &Integration, event: &Event) -> Result<Option<String>> {
+    let Some(key) = event.content.key().filter(|_| integration.settings.delivery.on_reject == OnReject::HoldEntity)
+    else {
+        return Ok(None);
+    };
+    let parked = hub.state().lane(integration.no).await?.parked;
+    let holder = parked.iter().find(|p| p.held && p.key == Some(key) && p.seq < event.seq);
+    let Some(seq) = holder.map(|p| p.seq) else { return Ok(None) };
+    let found = hub.log().get(integration.company, &[seq]).await?.pop();
+    Ok(Some(found.map_or_else(|| format!("at position {seq}"), |e| e.id.to_string())))
+}
+
 async fn story(hub: &Hub, integration: &Integration, event: &Event, head: Seq) -> Result<Story> {
     let (no, state) = (integration.no, hub.state());
     let mut attempts = state.attempts_of(no, event.seq).await?;
@@ -79,6 +93,7 @@ async fn story(hub: &Hub, integration: &Integration, event: &Event, head: Seq) -
         event,
         then: state.settings_at(no, event.seq).await?,
         parked: state.parked_of(no, event.seq).await?,
+        held_behind: held_behind(hub, integration, event).await?,
         rejected: state.rejected_of(no, event.id).await?,
         standing: standing(hub, integration, head).await?,
         attempts: &attempts,

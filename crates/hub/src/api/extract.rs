@@ -31,6 +31,17 @@ impl Caller {
     /// The company, if the key holds the scope; 403 naming the scope when not.
     pub fn company(&self, scope: Scope) -> Result<&Arc<Company>> {
         self.may(scope)?;
+        self.some_company()
+    }
+
+    /// As [`Caller::company`], for a call that holds the key to its bounds by itself: a scope that a bound key has for
+    /// such calls only counts here.
+    pub fn company_in_bounds(&self, scope: Scope) -> Result<&Arc<Company>> {
+        self.may_in_bounds(scope)?;
+        self.some_company()
+    }
+
+    fn some_company(&self) -> Result<&Arc<Company>> {
         self.company.as_ref().ok_or_else(|| {
             Problem::new(Kind::CompanyRequired, "an operator's key names the company in the header Tillstream-Company")
         })
@@ -38,6 +49,17 @@ impl Caller {
 
     /// Answers 403 unless the key holds the scope.
     pub fn may(&self, scope: Scope) -> Result<()> {
+        self.may_in_bounds(scope)?;
+        let bound = match scope {
+            Scope::IntegrationsWrite if !self.holder.bound.sites.is_empty() => "sites",
+            Scope::EventsPayload if !self.holder.bound.integrations.is_empty() => "integrations",
+            _ => return Ok(()),
+        };
+        Err(Problem::new(Kind::Forbidden, format!("the key is bound to {bound}: {scope} reaches only what is theirs")))
+    }
+
+    /// As [`Caller::may`], for a call that holds the key to its bounds by itself.
+    pub fn may_in_bounds(&self, scope: Scope) -> Result<()> {
         if self.holder.scopes.has(scope) {
             return Ok(());
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use tillstream_model::Time;
-use tillstream_model::integration::{Settings, Status, Target, Written, Wrong};
+use tillstream_model::integration::{Settings, Status, Written, Wrong};
 use tillstream_outbound::{Cause, Client, check_url};
 
 use crate::problem::{Problem, Result};
@@ -45,17 +45,18 @@ pub fn for_patch(patch: Value, saved: &Settings, status: Status) -> Result<Setti
 /// Refuses settings whose target is a literal address that may not be called. A name passes: what it stands for is
 /// checked whenever a connection is made.
 pub async fn check_address(outbound: &Client, settings: &Settings) -> Result<()> {
-    let Target::Http(http) = &settings.target;
-    let Ok(uri) = check_url(&http.url) else { return Ok(()) };
-    if !uri.host().is_some_and(is_literal) {
-        return Ok(());
-    }
-    match outbound.look_up(&uri).await {
-        Err(failure) if failure.cause == Cause::Blocked => {
-            Err(Problem::invalid([Wrong::new("target.url", failure.detail)]))
+    let mut wrong = Vec::new();
+    for (path, url) in urls(settings) {
+        let Ok(uri) = check_url(url) else { continue };
+        if !uri.host().is_some_and(is_literal) {
+            continue;
         }
-        _ => Ok(()),
+        match outbound.look_up(&uri).await {
+            Err(failure) if failure.cause == Cause::Blocked => wrong.push(Wrong::new(path, failure.detail)),
+            _ => {}
+        }
     }
+    if wrong.is_empty() { Ok(()) } else { Err(Problem::invalid(wrong)) }
 }
 
 /// Whether a host is an address and no name: `[…]`, or its last part is a number, in whatever spelling.
@@ -89,7 +90,8 @@ fn replace(doc: Value, saved: &Settings, status: Status) -> Result<Settings> {
     if wrong.is_empty() { Ok(settings) } else { Err(Problem::invalid(wrong)) }
 }
 
-fn as_written(settings: &Settings) -> Result<Value> {
+/// Settings as they could be written, secrets masked.
+pub fn as_written(settings: &Settings) -> Result<Value> {
     serde_json::to_value(settings).map_err(|e| {
         Problem::new(crate::problem::Kind::Internal, "the saved settings can't be written").internally(e.to_string())
     })
@@ -118,6 +120,7 @@ fn changed_for_good(new: &Settings, saved: &Settings) -> Vec<Wrong> {
         ("id", new.id != saved.id),
         ("type", new.r#type != saved.r#type),
         ("starts_at", new.starts_at != saved.starts_at),
+        ("target.kind", new.target.kind() != saved.target.kind()),
     ];
     fixed
         .into_iter()
@@ -137,9 +140,16 @@ fn unknown_masks(paths: Vec<String>) -> Vec<Wrong> {
         .collect()
 }
 
-fn wrong_target(settings: &Settings) -> Option<Wrong> {
-    let Target::Http(http) = &settings.target;
-    check_url(&http.url).err().map(|e| Wrong::new("target.url", e.to_string()))
+fn wrong_target(settings: &Settings) -> Vec<Wrong> {
+    let wrong = |(path, url): (&str, &str)| check_url(url).err().map(|e| Wrong::new(path, e.to_string()));
+    urls(settings).into_iter().filter_map(wrong).collect()
+}
+
+/// Every URL that is called, with its place.
+fn urls(settings: &Settings) -> Vec<(&'static str, &str)> {
+    let Some(http) = settings.target.http() else { return Vec::new() };
+    let token = http.oauth2.as_ref().map(|oauth2| ("target.oauth2.token_url", oauth2.token_url.as_str()));
+    std::iter::once(("target.url", http.url.as_str())).chain(token).collect()
 }
 
 fn merge(doc: &mut Value, patch: Value) {

@@ -226,11 +226,11 @@ fn check_grant(caller: &Caller, wanted: Scopes) -> Result<()> {
 /// A bound key holds only scopes whose calls know the bounds, and a bound caller gives no more than it reaches.
 fn check_reach(caller: &Caller, scopes: Scopes, doc: &KeyWritten) -> Result<()> {
     use Scope::{
-        DeliveriesRead, DeliveriesWrite, EventsPayload, EventsRead, EventsWrite, IntegrationsRead, SitesRead,
-        SitesWrite,
+        DeliveriesRead, DeliveriesWrite, EventsPayload, EventsRead, EventsWrite, IntegrationsRead, IntegrationsWrite,
+        SitesRead, SitesWrite,
     };
-    let of_sites: &[Scope] = &[EventsWrite, EventsRead, EventsPayload, SitesRead, SitesWrite];
-    let of_integrations: &[Scope] = &[IntegrationsRead, DeliveriesRead, DeliveriesWrite];
+    let of_sites: &[Scope] = &[EventsWrite, EventsRead, EventsPayload, SitesRead, SitesWrite, IntegrationsWrite];
+    let of_integrations: &[Scope] = &[IntegrationsRead, DeliveriesRead, DeliveriesWrite, EventsPayload];
     let mut wrong = Vec::new();
     for (path, bound, fitting) in
         [("sites", &doc.sites, of_sites), ("integrations", &doc.integrations, of_integrations)]

@@ -32,7 +32,8 @@ pub struct CursorView {
     pub lag_events: u64,
     /// How long the oldest of them has waited.
     pub lag_seconds: f64,
-    /// Events that wait for their next attempt, or behind one that does.
+    /// Events that wait for their next attempt, or behind one that does; rejected ones that keep their entity back
+    /// counted.
     pub parked: u64,
     /// Whether the receiver is asked freely.
     pub circuit: Circuit,
@@ -104,6 +105,8 @@ pub struct LaneView {
     pub in_flight: usize,
     /// Most attempts under way now; grows with answers, halves when the receiver is over its limits.
     pub window: usize,
+    /// Rejected events that keep their entity back until they are retried or deleted.
+    pub held: usize,
     /// The receiver asked to be left alone until then.
     #[schema(value_type = Option<String>, format = DateTime, required = true)]
     pub paused_until: Option<Time>,
@@ -127,6 +130,7 @@ impl From<&LaneStatus> for LaneView {
         LaneView {
             in_flight: lane.in_flight,
             window: lane.window,
+            held: lane.held,
             paused_until: lane.paused_until,
             next_retry: lane.next_retry,
             probing_since,

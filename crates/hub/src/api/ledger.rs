@@ -8,7 +8,6 @@ use bytes::Bytes;
 use futures_util::stream::try_unfold;
 use http::header;
 use serde::{Deserialize, Serialize};
-use tillstream_model::format::position;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
 use tillstream_store::{ReadLimit, StoreError};
 use utoipa::{IntoParams, ToSchema};
@@ -17,9 +16,9 @@ use super::docs::{Denied, Missing, OfIntegration, WrongQuery};
 use super::extract::{Caller, Params, Place};
 use super::integrations::find;
 use super::outcome::{Ended, Judged, judge};
+use crate::Hub;
 use crate::access::Scope;
 use crate::problem::Result;
-use crate::{FIRST_EPOCH, Hub};
 
 /// What is read at once and held in memory.
 const BATCH: ReadLimit = ReadLimit { events: 1_000, bytes: 4 << 20 };
@@ -126,7 +125,7 @@ impl Walk {
             let Some(last) = events.last().map(|e| e.seq) else { return Ok(None) };
             events.retain(|e| e.seq <= self.to);
             let mut lines = Vec::new();
-            for row in judge(&self.hub, self.no, &events).await?.iter().filter_map(row) {
+            for row in judge(&self.hub, self.no, &events).await?.iter().filter_map(|judged| self.row(judged)) {
                 serde_json::to_writer(&mut lines, &row)
                     .map_err(|e| StoreError::new("write a line of the ledger", e.to_string()))?;
                 lines.push(b'\n');
@@ -138,20 +137,25 @@ impl Walk {
         }
         Ok(None)
     }
-}
 
-/// The line of an event; None when the integration did not want it.
-fn row(judged: &Judged) -> Option<LedgerRow> {
-    let (outcome, at) = match &judged.ended {
-        Ended::BeforeStart | Ended::NotWanted(_) => return None,
-        Ended::Delivered(at) => (LedgerOutcome::Delivered, Some(*at)),
-        Ended::Rejected(r) if r.reason == "expired" => (LedgerOutcome::Expired, Some(r.at)),
-        Ended::Rejected(r) => (LedgerOutcome::Rejected, Some(r.at)),
-        Ended::Refused(at) => (LedgerOutcome::Rejected, Some(*at)),
-        Ended::Parked(_) | Ended::Pending => (LedgerOutcome::Pending, None),
-        Ended::Deleted => (LedgerOutcome::Deleted, None),
-        Ended::Settled => (LedgerOutcome::Settled, None),
-    };
-    let event = &judged.event;
-    Some(LedgerRow { webhook_id: event.id, seq: position(FIRST_EPOCH, event.seq), outcome, at })
+    /// The line of an event; None when the integration did not want it.
+    fn row(&self, judged: &Judged) -> Option<LedgerRow> {
+        let (outcome, at) = match &judged.ended {
+            Ended::BeforeStart | Ended::NotWanted(_) => return None,
+            Ended::Delivered(at) => (LedgerOutcome::Delivered, Some(*at)),
+            Ended::Rejected(r) if r.reason == "expired" => (LedgerOutcome::Expired, Some(r.at)),
+            Ended::Rejected(r) => (LedgerOutcome::Rejected, Some(r.at)),
+            Ended::Refused(at) => (LedgerOutcome::Rejected, Some(*at)),
+            Ended::Parked(_) | Ended::Pending => (LedgerOutcome::Pending, None),
+            Ended::Deleted => (LedgerOutcome::Deleted, None),
+            Ended::Settled => (LedgerOutcome::Settled, None),
+        };
+        let event = &judged.event;
+        Some(LedgerRow {
+            webhook_id: event.id,
+            seq: self.hub.stores().epochs.position(event.seq).to_string(),
+            outcome,
+            at,
+        })
+    }
 }

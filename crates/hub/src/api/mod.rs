@@ -14,7 +14,9 @@ mod event_view;
 mod events;
 mod explain;
 mod extract;
+mod feed;
 mod health;
+mod inbox;
 mod integration_doc;
 mod integration_state;
 mod integration_view;
@@ -36,8 +38,10 @@ mod replay;
 pub mod schema;
 mod set_by;
 mod signing;
+mod site_values;
 mod sites;
 mod stats;
+mod trial;
 mod usage;
 mod versions;
 mod why;
@@ -110,6 +114,8 @@ fn reading() -> OpenApiRouter<Hub> {
         .routes(routes!(jobs::read_job))
         .routes(routes!(jobs::cancel_job))
         .routes(routes!(brake::release_brake))
+        .routes(routes!(feed::take_from_feed))
+        .routes(routes!(inbox::look_into_inbox))
         .routes(routes!(stats::integration_stats))
         .routes(routes!(logs::integration_logs))
 }
@@ -124,6 +130,10 @@ fn managing() -> OpenApiRouter<Hub> {
             integrations::delete_integration
         ))
         .routes(routes!(versions::list_versions))
+        .routes(routes!(site_values::read_site_values, site_values::save_site_values, site_values::delete_site_values))
+        .routes(routes!(trial::validate_settings))
+        .routes(routes!(trial::validate_integration))
+        .routes(routes!(trial::send_test))
         .routes(routes!(integration_state::start_integration))
         .routes(routes!(integration_state::stop_integration))
         .routes(routes!(signing::rotate_signing))

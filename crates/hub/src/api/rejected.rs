@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tillstream_model::integration::Wrong as WrongValue;
+use tillstream_model::integration::{OnReject, Target, Wrong as WrongValue};
 use tillstream_model::{EventId, Seq, Time};
 use tillstream_store::state::{Company, Integration, RejectedRow};
 use utoipa::ToSchema;
@@ -18,7 +18,7 @@ use super::integrations::{find, object};
 use super::paging::{Cursor, Listing, Paging};
 use crate::Hub;
 use crate::access::Scope;
-use crate::problem::{Problem, Result};
+use crate::problem::{Problem, ProblemBody, Result};
 
 /// Most rejected events that one request tries again.
 pub const MAX_RETRIES: usize = 500;
@@ -136,7 +136,11 @@ pub async fn read_rejected(
 #[utoipa::path(
     post, path = "/v1/integrations/{id}/rejected/{event_id}/retry", tag = "deliveries",
     params(OfIntegration, OfEvent),
-    responses((status = 202, description = "It is tried again", body = Retried), Denied, Missing)
+    responses(
+        (status = 202, description = "It is tried again", body = Retried),
+        (status = 422, description = "It is a feed's", body = ProblemBody, content_type = "application/problem+json"),
+        Denied, Missing
+    )
 )]
 pub async fn retry_rejected(
     State(hub): State<Hub>,
@@ -145,6 +149,7 @@ pub async fn retry_rejected(
 ) -> Result<(StatusCode, Json<Retried>)> {
     let company = caller.company(Scope::DeliveriesWrite)?;
     let (integration, row) = find_row(&hub, &caller, company, &id, &event_id).await?;
+    check_target(&integration)?;
     if !hub.state().retry_rejected(integration.no, row.id, hub.now()).await? {
         return Err(not_rejected(&event_id));
     }
@@ -171,6 +176,7 @@ pub async fn retry_many_rejected(
     let company = caller.company(Scope::DeliveriesWrite)?;
     check_wish(&wish)?;
     let integration = find(&hub, &caller, company, &id).await?;
+    check_target(&integration)?;
     let done = retry_these(&hub, &integration, wish.ids).await?;
     hub.deliver().changed(company.no, integration.no, &id).await?;
     let change = Change::of("rejected.retried", object(&id)).after(&done);
@@ -193,6 +199,9 @@ pub async fn delete_rejected(
     let (integration, row) = find_row(&hub, &caller, company, &id, &event_id).await?;
     match hub.state().delete_rejected(integration.no, row.id).await? {
         true => {
+            if integration.settings.delivery.on_reject == OnReject::HoldEntity {
+                hub.deliver().changed(company.no, integration.no, &id).await?;
+            }
             audit::note(&hub, &caller, Some(company.no), Change::of("rejected.deleted", of(&id, &event_id))).await?;
             Ok(StatusCode::NO_CONTENT)
         }
@@ -238,6 +247,17 @@ fn of(id: &str, event_id: &str) -> String {
 
 fn not_rejected(event_id: &str) -> Problem {
     Problem::not_found("rejected event", event_id)
+}
+
+/// Nobody sends what a feed's consumer did not ask for in time.
+pub fn check_target(integration: &Integration) -> Result<()> {
+    if integration.settings.target != Target::Feed {
+        return Ok(());
+    }
+    Err(Problem::invalid([WrongValue::new(
+        "target.kind",
+        "nothing is sent to a feed; read the rejected event instead",
+    )]))
 }
 
 fn check_wish(wish: &RetryWish) -> Result<()> {

@@ -21,7 +21,7 @@ use super::event_view::EventView;
 use super::extract::{Caller, Doc, Params, Place};
 use super::integrations::{find, object};
 use super::jobs::{self, JobView};
-use super::rejected::{RejectedView, rejected_view};
+use super::rejected::{RejectedView, check_target, rejected_view};
 use crate::Hub;
 use crate::access::Scope;
 use crate::jobs::{RejectedFilter, Work};
@@ -92,6 +92,7 @@ pub async fn retry_all_rejected(
 ) -> Result<Response> {
     let company = caller.company(Scope::DeliveriesWrite)?;
     let integration = find(&hub, &caller, company, &id).await?;
+    check_target(&integration)?;
     jobs::accepted(&hub, &caller, company.no, &integration, Work::RetryRejected(wish.filter)).await
 }
 

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use tillstream_model::integration::{Status, Wrong as WrongValue};
+use tillstream_model::integration::{Status, Target, Wrong as WrongValue};
 use tillstream_model::replay::{Filter, Only};
 use tillstream_model::{EventId, Seq, Time};
 use tillstream_store::state::{Company, Integration};
@@ -175,6 +175,12 @@ fn check(wish: &ReplayWish, now: Time, integration: &Integration) -> Result<()> 
     }
     if wish.business_date.as_ref().is_some_and(|day| !tillstream_model::time::is_date(day)) {
         wrong.push(WrongValue::new("business_date", "a day such as 2026-11-20"));
+    }
+    if integration.settings.target == Target::Feed {
+        wrong.push(WrongValue::new(
+            "target.kind",
+            "a feed's consumer asks for past events itself, by an earlier `after`",
+        ));
     }
     if integration.status != Status::Running && !wish.dry_run {
         wrong.push(WrongValue::new("status", "only a running integration replays; start it first"));

@@ -48,20 +48,64 @@ pub enum UnknownSites {
 }
 
 /// Where events go: an HTTP receiver, one `POST` for each event.
+/// Where events go: an HTTP receiver (one `POST` for each event), a feed (a consumer asks for them) or an inbox (the
+/// last ones can be looked at). Only the kind `http` has the other members.
 #[derive(ToSchema)]
 pub struct Target {
     /// The kind of target; immutable.
-    #[schema(pattern = "^http$", example = "http")]
+    #[schema(pattern = "^(http|feed|inbox)$", example = "http")]
     pub kind: String,
-    /// Absolute, `http` or `https`.
-    #[schema(example = "https://erp.example/hooks")]
+    /// Absolute, `http` or `https`; needed with the kind `http`.
+    #[schema(required = false, example = "https://erp.example/hooks")]
     pub url: String,
     /// Value of the `Authorization` header by site. Written, shown masked.
     #[schema(required = false)]
-    pub authorization: PerSiteSecret,
+    pub authorization: Authorization,
+    /// Where the token of the `Authorization` header comes from, in place of `authorization`.
+    #[schema(required = false)]
+    pub oauth2: OAuth2,
     /// More request headers. Written, values shown masked.
     #[schema(required = false)]
     pub headers: BTreeMap<String, String>,
+}
+
+/// A header's value for every site, and the sites that differ. May be written as the bare value.
+#[derive(ToSchema)]
+pub struct Authorization {
+    /// For every site that is not listed.
+    pub default: Option<String>,
+    /// By site.
+    #[schema(required = false)]
+    pub sites: BTreeMap<String, Option<String>>,
+    /// Takes over at its time, for every site.
+    #[schema(required = false)]
+    pub next: NextAuthorization,
+}
+
+/// A header's value that takes over at some time, in place of all that is said before.
+#[derive(ToSchema)]
+pub struct NextAuthorization {
+    /// By site.
+    pub value: PerSiteSecret,
+    /// From then on.
+    #[schema(format = DateTime, example = "2026-12-01T00:00:00.000Z")]
+    pub from: String,
+}
+
+/// Client credentials for an access token (RFC 6749, section 4.4). It is kept while it is good and replaced before it
+/// ends, or once after a 401.
+#[derive(ToSchema)]
+pub struct OAuth2 {
+    /// Absolute, `http` or `https`.
+    #[schema(example = "https://id.example/oauth2/token")]
+    pub token_url: String,
+    /// Who asks.
+    pub client_id: String,
+    /// What proves it. Written, shown masked.
+    pub client_secret: String,
+    /// What the token is asked for.
+    #[schema(required = false)]
+    pub scope: Option<String>,
 }
 
 /// A secret for every site, and the sites that differ. May be written as the bare value.
@@ -162,6 +206,12 @@ pub struct Delivery {
     /// What happens when the last attempt failed.
     #[schema(required = false)]
     pub on_exhausted: OnExhausted,
+    /// What happens to the later events of an entity when one was rejected.
+    #[schema(required = false)]
+    pub on_reject: OnReject,
+    /// What answers of these statuses mean, in place of what they usually do; at most 50.
+    #[schema(required = false, example = json!({"409": "delivered"}))]
+    pub verdicts: BTreeMap<String, Ruling>,
 }
 
 /// What order is kept.
@@ -180,6 +230,30 @@ pub enum Ordering {
 pub enum OnExhausted {
     /// It is listed as rejected, the rest goes on.
     Reject,
+    /// The integration stops, the event stays pending.
+    Stop,
+}
+
+/// What happens to the later events of an entity when one was rejected.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum OnReject {
+    /// They go on without it.
+    Continue,
+    /// They wait until it is retried or deleted, 30 days at most.
+    HoldEntity,
+}
+
+/// What an answer is said to mean.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub enum Ruling {
+    /// The receiver has the event.
+    Delivered,
+    /// It will not have it.
+    Reject,
+    /// Try again.
+    Retry,
     /// The integration stops, the event stays pending.
     Stop,
 }

@@ -90,6 +90,7 @@ pub(super) fn waiting(parked: Parked) -> Waiting {
         next_at: parked.next_at,
         status: parked.last_status,
         detail: parked.last_error,
+        held: parked.held,
     }
 }
 
@@ -132,6 +133,7 @@ fn parked(w: Waiting) -> Parked {
         next_at: w.next_at,
         last_status: w.status,
         last_error: w.detail,
+        held: w.held,
         event: None,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tillstream_model::integration::Status;
 use tillstream_model::{CompanyNo, IntegrationNo, Time};
 use tillstream_outbound::{Client, Pool, PoolKey};
-use tillstream_store::nodes::{Lease, bucket_of};
+use tillstream_store::nodes::{BUCKETS, Lease, bucket_of};
 use tillstream_store::state::{Integration, LaneHead};
 use tillstream_store::{Bell, Clock, ReadLimit, StoreError, Stores};
 use tokio::sync::oneshot;
@@ -16,9 +16,10 @@ use tokio_util::task::TaskTracker;
 
 use super::budget::Budget;
 use super::handle::{Command, Handle};
-use super::http::request::Template;
+use super::http::token::TokenCache;
 use super::routes::{Company, Routes, Waking};
 use super::runner::Runner;
+use super::target::{Target, has_lane};
 use crate::observe::Meters;
 use crate::usage::Usage;
 
@@ -39,6 +40,9 @@ pub(super) struct Context {
     pub(super) budget: Arc<Budget>,
     pub(super) routes: Routes,
     pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,
+    pub(super) tokens: TokenCache,
+    /// What consumers of feeds have is noted one after the other, by bucket.
+    pub(super) feeding: [tokio::sync::Mutex<()>; BUCKETS as usize],
     pub(super) tasks: TaskTracker,
     pub(super) ending: CancellationToken,
     /// Rings for companies whose log has grown, for others than lanes.
@@ -76,6 +80,9 @@ impl Context {
 
     pub(super) async fn add(self: &Arc<Self>, head: LaneHead) -> Result<(), StoreError> {
         let integration = head.integration;
+        if !has_lane(&integration.settings) {
+            return Ok(());
+        }
         let routes = self.routes.company(integration.company);
         let last = self.stores.log.head(integration.company).await?;
         let (no, settings) = (integration.no, integration.settings.clone());
@@ -122,6 +129,9 @@ impl Context {
 
     pub(super) async fn take_up(self: &Arc<Self>, integration: Integration) -> Result<(), StoreError> {
         let (company, no) = (integration.company, integration.no);
+        if !has_lane(&integration.settings) {
+            return Ok(());
+        }
         let routes = self.routes.company(company);
         if !routes.update(no, integration.settings.clone()) {
             let head = self.stores.log.head(company).await?;
@@ -163,6 +173,7 @@ impl Context {
     }
 
     pub(super) async fn end(&self, company: CompanyNo, no: IntegrationNo, at_once: bool) {
+        self.tokens.forget(no);
         if let Some(handle) = self.routes.company(company).remove(no) {
             let (done, ended) = oneshot::channel();
             if handle.tell(Command::End { at_once, done }).await {
@@ -246,10 +257,12 @@ impl Context {
         self.outbound.pool(PoolKey { company: company.0, identity: 0 })
     }
 
-    pub(super) async fn template(&self, integration: &Integration) -> Result<Arc<Template>, StoreError> {
-        let company = self.name(integration.company).await?;
-        let template = Template::new(integration.settings.clone(), &company, self.stores.epochs.current());
-        template.map(Arc::new).map_err(|e| {
+    pub(super) async fn target(&self, integration: &Integration) -> Result<Arc<Target>, StoreError> {
+        let (company, settings) = (self.name(integration.company).await?, integration.settings.clone());
+        let tokens = self.tokens.of(integration.no, integration.version, &settings);
+        let epoch = self.stores.epochs.current();
+        let target = Target::new(settings, &company, epoch, self.pool(integration.company), tokens);
+        target.map(Arc::new).map_err(|e| {
             StoreError::new(format!("prepare requests of integration {}", integration.settings.id), e.to_string())
         })
     }

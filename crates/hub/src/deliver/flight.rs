@@ -1,18 +1,16 @@
 //! One attempt: from a taken event to the end of its exchange.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tillstream_model::lane::{Ended, Sending};
 use tillstream_model::verdict::Verdict;
 use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
-use tillstream_outbound::Pool;
 use tillstream_store::state::{Attempt, Failure, name_hash};
 use tillstream_store::{Clock, Stores};
 
 use super::budget::{Share, Slot};
-use super::http::request::Template;
-use super::http::send::{Exchange, send};
+use super::exchange::Exchange;
+use super::target::Target;
 
 /// What every attempt of a lane needs.
 #[derive(Clone)]
@@ -21,11 +19,10 @@ pub(super) struct Launcher {
     pub(super) no: IntegrationNo,
     pub(super) stores: Stores,
     pub(super) clock: Clock,
-    pub(super) pool: Pool,
     pub(super) share: Share,
-    pub(super) template: Arc<Template>,
     /// The replay that runs beside the live flow.
     pub(super) replay: Option<Arc<str>>,
+    pub(super) target: Arc<Target>,
 }
 
 /// How an attempt ended.
@@ -66,9 +63,7 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
     let room = launcher.share.body(event.content.size(), answered).await;
     let at = (launcher.clock)();
     let replay = launcher.replay.as_deref().filter(|_| sending.replay);
-    let request = launcher.template.request(&event, sending.attempt, replay, at);
-    let deadline = Duration::from_secs(launcher.template.settings().delivery.timeout_seconds.into());
-    let exchange = send(&launcher.pool, request, deadline, at).await;
+    let exchange = launcher.target.send(&event, sending.attempt, replay, at).await;
     drop((room, slot));
     Flight::Made(Box::new(made(event, &sending, exchange, at)))
 }
@@ -87,7 +82,7 @@ fn made(event: Arc<Event>, sending: &Sending<Arc<Event>>, exchange: Exchange, at
     let row = Attempt {
         seq: event.seq,
         at,
-        number: if sending.probe && !delivered { 0 } else { sending.attempt },
+        number: if (sending.probe || exchange.unsent) && !delivered { 0 } else { sending.attempt },
         elapsed_ms: u32::try_from(exchange.elapsed.as_millis()).unwrap_or(u32::MAX),
         status: exchange.status,
         remaining: if delivered { 0 } else { sending.remaining },
@@ -95,8 +90,8 @@ fn made(event: Arc<Event>, sending: &Sending<Arc<Event>>, exchange: Exchange, at
         name_hash: name_hash(&event.content.name),
         failure: exchange.failure.map(shortened),
     };
-    let Exchange { verdict, status, detail, switch_off, .. } = exchange;
-    let ended = Ended { verdict, status, detail, switch_off };
+    let Exchange { verdict, status, detail, switch_off, unsent, .. } = exchange;
+    let ended = Ended { verdict, status, detail, switch_off, unsent };
     Made { event, ended, row, replay: sending.replay }
 }
 

@@ -44,6 +44,9 @@ pub struct LaneStatus {
     pub window: usize,
     /// Events that wait for their next attempt or behind one that does.
     pub parked: usize,
+    /// Rejected events among them that keep their entity back.
+    #[serde(default)]
+    pub held: usize,
     /// Whether the receiver is well.
     pub health: Health,
     /// The receiver asked to be left alone until then.
@@ -88,6 +91,7 @@ impl LaneStatus {
             in_flight: 0,
             window: 0,
             parked: 0,
+            held: 0,
             health: Health::Flowing,
             paused_until: None,
             next_retry: None,

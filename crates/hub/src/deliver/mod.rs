@@ -6,15 +6,22 @@
 mod budget;
 mod commit;
 mod context;
+mod exchange;
+mod feed;
 mod flight;
 mod handle;
 mod http;
+mod inbox;
+mod message;
 mod nodes;
 mod render;
 mod replay;
 mod routes;
 mod runner;
 mod signing;
+mod takeover;
+mod target;
+mod trial;
 
 use std::sync::{Arc, Mutex};
 
@@ -27,15 +34,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use budget::Budgets;
+pub use feed::{HANDED_BYTES, Handed};
 pub use handle::{Health, LaneStatus};
 pub use render::{RenderedRequest, render};
 pub use replay::{Chunk, Plan, read_chunk};
+pub use trial::{Check, Tried, Untold};
 
 use crate::observe::Meters;
 use crate::usage::Usage;
 use budget::Budget;
 use context::Context;
 use handle::Command;
+use http::token::TokenCache;
 use nodes::Question;
 use routes::Routes;
 
@@ -77,6 +87,8 @@ impl Deliver {
             budget: Budget::new(budgets),
             routes: Routes::default(),
             names: Mutex::new(names),
+            tokens: TokenCache::default(),
+            feeding: std::array::from_fn(|_| tokio::sync::Mutex::default()),
             tasks: TaskTracker::new(),
             ending: CancellationToken::new(),
             changing: tokio::sync::Mutex::default(),
@@ -221,11 +233,11 @@ impl Deliver {
     /// lanes could not be reached.
     pub async fn expire(&self, companies: &[(CompanyNo, Seq)]) -> Result<bool, StoreError> {
         let others = self.expire_elsewhere(companies).await?;
-        self.expire_here(companies).await;
+        self.expire_here(companies).await?;
         Ok(others)
     }
 
-    async fn expire_here(&self, companies: &[(CompanyNo, Seq)]) {
+    async fn expire_here(&self, companies: &[(CompanyNo, Seq)]) -> Result<(), StoreError> {
         self.save_sleeping_cursors().await;
         for (company, to) in companies {
             for handle in self.0.routes.company(*company).handles() {
@@ -236,6 +248,7 @@ impl Deliver {
                 }
             }
         }
+        self.expire_feeds(companies).await
     }
 
     /// Ends all lanes: what is under way gets a few seconds, everything known is committed.

@@ -37,6 +37,8 @@ pub(super) enum Question {
     Look { company: CompanyNo, no: IntegrationNo },
     /// See [`Deliver::company_changed`]; answered with nothing.
     CompanyChanged { company: CompanyNo },
+    /// See [`Deliver::acknowledge`]; answered with whether it is noted.
+    Acknowledge { company: CompanyNo, no: IntegrationNo, id: String, to: Seq },
     /// See [`Deliver::expire`]; answered with nothing, when it is done.
     Expire { companies: Vec<(CompanyNo, Seq)> },
 }
@@ -285,10 +287,14 @@ impl Deliver {
             Question::CompanyChanged { company } => {
                 self.company_changed_here(company).await.map(|()| serde_json::to_vec(&()))
             }
-            Question::Expire { companies } => {
-                self.expire_here(&companies).await;
-                Ok(serde_json::to_vec(&()))
+            Question::Acknowledge { company, no, id, to } => {
+                let noted = match self.0.lease(no) {
+                    Some(_) => self.acknowledge_here(company, no, &id, to).await,
+                    None => Ok(false),
+                };
+                noted.map(|noted| serde_json::to_vec(&noted))
             }
+            Question::Expire { companies } => self.expire_here(&companies).await.map(|()| serde_json::to_vec(&())),
         };
         match said {
             Ok(Ok(said)) => drop(answer.send(said)),

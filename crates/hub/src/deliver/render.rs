@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tillstream_model::integration::Settings;
+use http::HeaderMap;
+use tillstream_model::integration::{Settings, Target};
 use tillstream_model::{Event, Time};
 use tillstream_store::state::Company;
 
 use super::http::request::Template;
+use super::message::{Message, Messages};
 
 /// What was or would be sent.
 #[derive(Clone, Debug)]
 pub struct RenderedRequest {
     /// `POST`.
     pub method: &'static str,
-    /// Where to.
+    /// Where to; of one that goes nowhere its kind and the integration's id, such as `inbox:erp`.
     pub url: String,
     /// In alphabetical order; secrets are shown as `…`.
     pub headers: Vec<(String, String)>,
@@ -22,7 +24,7 @@ pub struct RenderedRequest {
     pub body: Bytes,
 }
 
-/// Renders an attempt with the settings given; None when they make no request.
+/// Renders an attempt with the settings given, for a log in this epoch; None when they make no request.
 pub fn render(
     settings: &Settings,
     company: &Company,
@@ -31,10 +33,18 @@ pub fn render(
     attempt: u32,
     now: Time,
 ) -> Option<RenderedRequest> {
-    let template = Template::new(Arc::new(settings.clone()), &company.external_id, epoch).ok()?;
-    let request = template.request(event, attempt, None, now);
-    let mut headers: Vec<(String, String)> = request
-        .headers
+    let (settings, company) = (Arc::new(settings.clone()), &company.external_id);
+    if let Target::Http(_) = settings.target {
+        let request = Template::new(settings, company, epoch).ok()?.request(event, attempt, None, now);
+        return Some(shown(request.uri.to_string(), &request.headers, request.body));
+    }
+    let url = format!("{}:{}", settings.target.kind(), settings.id);
+    let Message { headers, body } = Messages::new(settings, company, epoch).message(event, attempt, None, now);
+    Some(shown(url, &headers, body))
+}
+
+pub(super) fn shown(url: String, headers: &HeaderMap, body: Bytes) -> RenderedRequest {
+    let mut headers: Vec<(String, String)> = headers
         .iter()
         .map(|(name, value)| {
             let shown = if value.is_sensitive() { "…" } else { value.to_str().unwrap_or("…") };
@@ -42,5 +52,5 @@ pub fn render(
         })
         .collect();
     headers.sort();
-    Some(RenderedRequest { method: "POST", url: request.uri.to_string(), headers, body: request.body })
+    RenderedRequest { method: "POST", url, headers, body }
 }

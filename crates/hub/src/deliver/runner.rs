@@ -108,15 +108,14 @@ impl Runner {
             lane.remember(*memory);
         }
         skip_gap(&context, &integration, lease.epoch(), &mut lane, floor, now).await?;
-        let template = context.template(&integration).await?;
+        let target = context.target(&integration).await?;
         let launcher = Arc::new(Launcher {
             company,
             no: integration.no,
             stores: context.stores.clone(),
             clock: context.clock.clone(),
-            pool: context.pool(company),
             share: context.budget.share(company),
-            template,
+            target,
             replay: None,
         });
         Ok(Self {
@@ -378,6 +377,7 @@ impl Runner {
             in_flight: self.lane.in_flight(),
             window: self.lane.window(now),
             parked: self.lane.parked(),
+            held: self.lane.held(),
             health: self.lane.mode().into(),
             paused_until: self.lane.paused_until(),
             next_retry: self.lane.next_due(),
@@ -476,6 +476,13 @@ impl Runner {
         match command {
             None => return Turn::Over(Exit::Failed("the lane lost its inbox".into())),
             Some(Command::Reload(done)) => {
+                // What is being committed is what others have seen, or will by the time the rest is read.
+                if let Some(committing) = self.committing.take() {
+                    let (released, result) = committing.await;
+                    if let Turn::Over(exit) = self.committed(released, result) {
+                        return Turn::Over(exit);
+                    }
+                }
                 if let Err(e) = self.reload().await {
                     return Turn::Over(Exit::Failed(e.to_string()));
                 }
@@ -515,16 +522,14 @@ impl Runner {
         let (old, new) = (&self.settings().delivery, &fresh.settings.delivery);
         let reordered = old.ordering != new.ordering;
         self.lane.set_rules(new.clone(), self.now());
-        let template = self.context.template(&fresh).await?;
-        self.launcher = Arc::new(Launcher { template, ..(*self.launcher).clone() });
+        let target = self.context.target(&fresh).await?;
+        self.launcher = Arc::new(Launcher { target, ..(*self.launcher).clone() });
         self.integration = fresh;
         if reordered {
             tracing::info!(integration = %id, "the changed order takes effect with the next start of the lane");
         }
         let saved = self.context.stores.state.lane(self.integration.no).await?;
-        for parked in saved.parked {
-            self.lane.add_parked(waiting(parked));
-        }
+        self.lane.take_up_parked(saved.parked.into_iter().map(waiting).collect());
         self.take_up_replay(saved.replay);
         Ok(())
     }

@@ -1,21 +1,24 @@
 //! An integration's settings: as people write them ([`Written`]) and as the hub uses them ([`Settings`]).
 
+mod delivery;
 mod per_site;
 mod secret;
+mod target;
 mod written;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use delivery::{Delivery, OnExhausted, OnReject, Ordering, Ruling};
 pub use per_site::PerSite;
 pub use secret::{Secret, SigningSecret};
+pub use target::{Authorization, HttpTarget, Next, OAuth2, Target};
 pub use written::{Written, Wrong};
 
 use crate::Time;
 use crate::condition::Clause;
 use crate::path::Path;
-use crate::schedule::Retry;
 
 /// Complete, checked settings of an integration. What `GET` shows, secrets masked; the store keeps the same document
 /// with secrets sealed. Shape: `contracts/hub-api.md`, "Integrations".
@@ -69,25 +72,6 @@ pub enum Format {
     Cloudevents,
 }
 
-/// Where events go.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Target {
-    /// One `POST` per event.
-    Http(HttpTarget),
-}
-
-/// An HTTP receiver.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct HttpTarget {
-    /// Absolute, `http` or `https`.
-    pub url: String,
-    /// Value of the `Authorization` header, as it is; None: no such header.
-    pub authorization: PerSite<Option<Secret>>,
-    /// More request headers. Their values are secrets: many receivers take keys that way.
-    pub headers: BTreeMap<String, Secret>,
-}
-
 /// Which events are wanted: the union of `entities` and `names` (none: all but the hub's own operational events), of
 /// which every `where` clause holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -98,47 +82,6 @@ pub struct Events {
     pub names: Vec<String>,
     /// Conditions on the event.
     pub r#where: Vec<Clause>,
-}
-
-/// How events are delivered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// What order is kept.
-    pub ordering: Ordering,
-    /// Most attempts under way at once.
-    pub max_in_flight: u32,
-    /// Most attempts a second; None: no limit.
-    pub rate_per_second: Option<u32>,
-    /// Limit of one whole exchange, name look-up to the last byte.
-    pub timeout_seconds: u32,
-    /// When failed attempts are repeated.
-    pub retry: Retry,
-    /// Events accepted longer ago are listed as expired instead of sent; None: any age.
-    pub max_age_seconds: Option<u64>,
-    /// What happens when the last attempt failed.
-    pub on_exhausted: OnExhausted,
-}
-
-/// What order is kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ordering {
-    /// An entity's next event starts after its predecessor's outcome is committed.
-    #[default]
-    Entity,
-    /// None; most throughput.
-    None,
-}
-
-/// What happens when an event's last attempt failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnExhausted {
-    /// It is listed as rejected, the rest goes on.
-    #[default]
-    Reject,
-    /// The integration stops, the event stays pending.
-    Stop,
 }
 
 /// Signing by Standard Webhooks: all secrets sign, newest first, so that a receiver may switch at any time.
@@ -171,19 +114,7 @@ pub enum Status {
 impl Settings {
     /// Every secret in the settings with its path, to seal, open or take over.
     pub fn secrets_mut(&mut self) -> Vec<(String, &mut Secret)> {
-        let mut list = Vec::new();
-        let Target::Http(http) = &mut self.target;
-        if let Some(s) = &mut http.authorization.default {
-            list.push(("target.authorization".to_owned(), s));
-        }
-        for (site, value) in &mut http.authorization.sites {
-            if let Some(s) = value {
-                list.push((format!("target.authorization.sites.{site}"), s));
-            }
-        }
-        for (name, value) in &mut http.headers {
-            list.push((format!("target.headers.{name}"), value));
-        }
+        let mut list = self.target.secrets_mut();
         for (i, signing) in self.signing.secrets.iter_mut().enumerate() {
             list.push((format!("signing.secrets[{i}]"), &mut signing.secret));
         }

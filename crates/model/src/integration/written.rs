@@ -1,18 +1,14 @@
 //! Settings as people write them, and the checks that make them complete.
 
-use std::collections::BTreeMap;
-
 use serde::Deserialize;
 
-use super::{
-    Delivery, Events, Format, HttpTarget, OnExhausted, Ordering, PerSite, Secret, Settings, Signing, SigningSecret,
-    Target, Type,
-};
+use super::delivery::{self, WrittenDelivery};
+use super::target::{self, WrittenTarget};
+use super::{Events, Format, PerSite, Settings, Signing, SigningSecret, Type};
 use crate::Time;
 use crate::catalogue::is_name;
 use crate::condition::{self, Clause};
 use crate::path::Path;
-use crate::schedule::{Preset, Retry};
 
 /// Longest id.
 pub const MAX_ID: usize = 50;
@@ -22,38 +18,8 @@ pub const MAX_NAME: usize = 200;
 pub const MAX_DESCRIPTION: usize = 2_000;
 /// Most entities, names, headers, redaction paths and per-site exceptions.
 pub const MAX_LIST: usize = 1_000;
-/// Longest URL, in bytes.
-pub const MAX_URL: usize = 2_048;
-/// Longest header value, `Authorization` included, in bytes.
-pub const MAX_HEADER_VALUE: usize = 8 * 1024;
-/// Most attempts under way at once that may be asked for.
-pub const MAX_IN_FLIGHT: u32 = 512;
-/// Attempts under way at once when nothing is said.
-pub const DEFAULT_IN_FLIGHT: u32 = 32;
-/// Longest exchange that may be asked for.
-pub const MAX_TIMEOUT_SECONDS: u32 = 60;
-/// Longest exchange when nothing is said.
-pub const DEFAULT_TIMEOUT_SECONDS: u32 = 15;
-/// Highest rate limit.
-pub const MAX_RATE: u32 = 100_000;
-
-/// Header names that belong to the connection, to the hub or to signing.
-const RESERVED_HEADERS: [&str; 13] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-];
-const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "tillstream-", "traceparent"];
+/// Ids that are words of the API's paths.
+const RESERVED_IDS: [&str; 2] = ["validate", "preview"];
 
 /// What is removed from payloads unless the settings say otherwise (`contracts/data-stream.md`, "Redaction").
 const DEFAULT_REDACTION: [&str; 6] = [
@@ -108,36 +74,12 @@ pub struct Written {
     signing: Option<WrittenSigning>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
-enum WrittenTarget {
-    Http {
-        url: String,
-        #[serde(default)]
-        authorization: Option<PerSite<Option<Secret>>>,
-        #[serde(default)]
-        headers: Option<BTreeMap<String, Secret>>,
-    },
-}
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct WrittenEvents {
     entities: Option<Vec<String>>,
     names: Option<Vec<String>>,
     r#where: Option<Vec<Clause>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct WrittenDelivery {
-    ordering: Option<Ordering>,
-    max_in_flight: Option<u32>,
-    rate_per_second: Option<u32>,
-    timeout_seconds: Option<u32>,
-    retry: Option<Retry>,
-    max_age_seconds: Option<u64>,
-    on_exhausted: Option<OnExhausted>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -178,44 +120,12 @@ impl Written {
     }
 }
 
-impl WrittenTarget {
-    fn complete(self) -> Target {
-        let WrittenTarget::Http { url, authorization, headers } = self;
-        Target::Http(HttpTarget {
-            url,
-            authorization: authorization.unwrap_or_default(),
-            headers: headers.unwrap_or_default(),
-        })
-    }
-}
-
 impl WrittenEvents {
     fn complete(self) -> Events {
         Events {
             entities: self.entities.unwrap_or_default(),
             names: self.names.unwrap_or_default(),
             r#where: self.r#where.unwrap_or_default(),
-        }
-    }
-}
-
-impl WrittenDelivery {
-    fn complete(self, format: Format) -> Delivery {
-        let retry = self.retry.unwrap_or(Retry::Preset(match format {
-            Format::EventStream => Preset::EventStream,
-            Format::Tillstream | Format::Cloudevents => Preset::Standard,
-        }));
-        Delivery {
-            ordering: self.ordering.unwrap_or_default(),
-            max_in_flight: self.max_in_flight.unwrap_or(DEFAULT_IN_FLIGHT),
-            rate_per_second: self.rate_per_second,
-            timeout_seconds: self.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
-            on_exhausted: self.on_exhausted.unwrap_or(match retry {
-                Retry::Preset(Preset::EventStream) => OnExhausted::Stop,
-                _ => OnExhausted::Reject,
-            }),
-            retry,
-            max_age_seconds: self.max_age_seconds,
         }
     }
 }
@@ -246,10 +156,9 @@ fn slug(name: &str) -> String {
 fn check(s: &Settings) -> Vec<Wrong> {
     let mut wrong = Vec::new();
     check_texts(s, &mut wrong);
-    let Target::Http(http) = &s.target;
-    check_http(http, &mut wrong);
+    target::check(&s.target, &mut wrong);
     check_events(&s.events, &mut wrong);
-    check_delivery(&s.delivery, &mut wrong);
+    delivery::check(&s.delivery, &mut wrong);
     check_signing(&s.signing, &mut wrong);
     check_len("redaction", s.redaction.len(), &mut wrong);
     check_len("availability.sites", s.availability.sites.len(), &mut wrong);
@@ -262,59 +171,13 @@ fn check_texts(s: &Settings, wrong: &mut Vec<Wrong>) {
     if !id_ok {
         wrong.push(Wrong::new("id", format!("1 to {MAX_ID} of a-z, 0-9 and -; give one, or a name it can be made of")));
     }
+    if RESERVED_IDS.contains(&s.id.as_str()) {
+        wrong.push(Wrong::new("id", "is a word of the API's own; choose another one"));
+    }
     for (path, text, max) in [("name", &s.name, MAX_NAME), ("description", &s.description, MAX_DESCRIPTION)] {
         if text.chars().count() > max {
             wrong.push(Wrong::new(path, format!("at most {max} characters")));
         }
-    }
-}
-
-fn check_http(http: &HttpTarget, wrong: &mut Vec<Wrong>) {
-    let scheme_ok = ["http://", "https://"].iter().any(|s| http.url.len() > s.len() && http.url.starts_with(s));
-    if !scheme_ok || http.url.len() > MAX_URL || http.url.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        wrong.push(Wrong::new(
-            "target.url",
-            format!("an absolute http or https URL without white space, at most {MAX_URL} bytes"),
-        ));
-    }
-    let tokens = http.authorization.sites.iter().map(|(site, v)| (format!("target.authorization.sites.{site}"), v));
-    for (path, value) in std::iter::once(("target.authorization".to_owned(), &http.authorization.default)).chain(tokens)
-    {
-        check_header_value(&path, value.as_ref(), wrong);
-    }
-    check_len("target.authorization.sites", http.authorization.sites.len(), wrong);
-    check_len("target.headers", http.headers.len(), wrong);
-    for (name, value) in &http.headers {
-        let path = format!("target.headers.{name}");
-        check_header_name(&path, name, wrong);
-        check_header_value(&path, Some(value), wrong);
-    }
-}
-
-fn check_header_name(path: &str, name: &str, wrong: &mut Vec<Wrong>) {
-    let lower = name.to_ascii_lowercase();
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    if name.is_empty() || name.len() > 256 || !name.bytes().all(token) {
-        wrong.push(Wrong::new(path, "not a legal header name"));
-    } else if RESERVED_HEADERS.contains(&lower.as_str()) || RESERVED_PREFIXES.iter().any(|p| lower.starts_with(p)) {
-        wrong.push(Wrong::new(path, "this header is set by the hub or belongs to the connection"));
-    }
-}
-
-fn check_header_value(path: &str, value: Option<&Secret>, wrong: &mut Vec<Wrong>) {
-    let Some(value) = value.map(Secret::reveal) else { return };
-    // A mask that stands for a saved value is not a legal header value itself; it is replaced before use.
-    let body = value.strip_prefix('…').unwrap_or(value);
-    if value.is_empty()
-        || value.len() > MAX_HEADER_VALUE
-        || !body.bytes().all(|b| b == b'\t' || (0x20..0x7f).contains(&b))
-    {
-        wrong.push(Wrong::new(
-            path,
-            format!("a legal header value: visible ASCII characters and spaces, at most {MAX_HEADER_VALUE} bytes"),
-        ));
-    } else if body.trim() != body {
-        wrong.push(Wrong::new(path, "white space at the start or end would be lost on the way"));
     }
 }
 
@@ -338,19 +201,6 @@ fn check_events(events: &Events, wrong: &mut Vec<Wrong>) {
     wrong.extend(found.into_iter().map(|w| Wrong::new(format!("events.where{}", w.place), w.message)));
 }
 
-fn check_delivery(d: &Delivery, wrong: &mut Vec<Wrong>) {
-    let mut range = |path: &str, value: u64, max: u64| {
-        if !(1..=max).contains(&value) {
-            wrong.push(Wrong::new(format!("delivery.{path}"), format!("{value} is not between 1 and {max}")));
-        }
-    };
-    range("max_in_flight", d.max_in_flight.into(), MAX_IN_FLIGHT.into());
-    range("timeout_seconds", d.timeout_seconds.into(), MAX_TIMEOUT_SECONDS.into());
-    range("rate_per_second", d.rate_per_second.unwrap_or(1).into(), MAX_RATE.into());
-    range("max_age_seconds", d.max_age_seconds.unwrap_or(1), 400 * 86_400);
-    wrong.extend(d.retry.wrong().map(|m| Wrong::new("delivery.retry", m)));
-}
-
 fn check_signing(signing: &Signing, wrong: &mut Vec<Wrong>) {
     if signing.secrets.len() > Signing::MAX_SECRETS {
         wrong.push(Wrong::new("signing.secrets", format!("at most {}", Signing::MAX_SECRETS)));
@@ -362,7 +212,7 @@ fn check_signing(signing: &Signing, wrong: &mut Vec<Wrong>) {
     }
 }
 
-fn check_len(path: &str, len: usize, wrong: &mut Vec<Wrong>) {
+pub(super) fn check_len(path: &str, len: usize, wrong: &mut Vec<Wrong>) {
     if len > MAX_LIST {
         wrong.push(Wrong::new(path, format!("{len} entries; at most {MAX_LIST}")));
     }
@@ -371,6 +221,10 @@ fn check_len(path: &str, len: usize, wrong: &mut Vec<Wrong>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::integration::OnExhausted;
+    use crate::integration::delivery::{MAX_IN_FLIGHT, MAX_TIMEOUT_SECONDS, MAX_VERDICTS};
+    use crate::integration::target::{MAX_CREDENTIAL, MAX_HEADER_VALUE};
+    use crate::schedule::{Preset, Retry};
     use serde_json::{Value, json};
 
     fn complete(json: Value) -> Result<Settings, Vec<Wrong>> {
@@ -421,6 +275,7 @@ mod tests {
     fn each_wrong_value_is_told_with_its_place() {
         let cases = [
             ("id", json!("Über")),
+            ("id", json!("validate")),
             ("id", json!("a".repeat(MAX_ID + 1))),
             ("name", json!("n".repeat(MAX_NAME + 1))),
             ("target.url", json!("ftp://x")),
@@ -436,12 +291,17 @@ mod tests {
             ("delivery.rate_per_second", json!(0)),
             ("delivery.unknown", json!(1)),
             ("delivery.retry", json!({"schedule_seconds":[]})),
+            ("delivery.verdicts.99", json!("retry")),
+            ("delivery.verdicts.600", json!("retry")),
+            ("delivery.verdicts.409", json!("ignore")),
             ("format", json!("csv")),
         ];
         for (path, value) in cases {
             let found = paths(with(path, value.clone()));
             assert!(found.iter().any(|p| p == path), "{path} = {value}: {found:?}");
         }
+        let next = json!({"next": {"value": "a\nb", "from": "2026-01-01T00:00:00Z"}});
+        assert_eq!(paths(with("target.authorization", next)), ["target.authorization.next.value"]);
         assert_eq!(paths(with("events.names", json!(["order.saved", "Order"]))), ["events.names[1]"]);
         assert_eq!(
             paths(with("events.where", json!([{"path":"data.x","op":"in","value":1}]))),
@@ -461,6 +321,50 @@ mod tests {
         ] {
             assert_eq!(paths(with(path, value)), [""; 0], "{path}");
         }
+    }
+
+    #[test]
+    fn at_most_fifty_statuses_have_a_verdict_of_their_own() {
+        let verdicts = |count: u16| (400..400 + count).map(|s| (s.to_string(), json!("retry"))).collect::<Value>();
+        let most = u16::try_from(MAX_VERDICTS).unwrap();
+        assert_eq!(paths(with("delivery.verdicts", verdicts(most))), [""; 0]);
+        assert_eq!(paths(with("delivery.verdicts", verdicts(most + 1))), ["delivery.verdicts"]);
+        assert_eq!(paths(with("delivery.verdicts", json!({"100": "stop", "599": "delivered"}))), [""; 0]);
+    }
+
+    #[test]
+    fn only_what_stands_in_line_can_be_held() {
+        let held = |ordering| json!({"ordering": ordering, "on_reject": "hold_entity"});
+        assert_eq!(paths(with("delivery", held("none"))), ["delivery.on_reject"]);
+        assert_eq!(paths(with("delivery", held("entity"))), [""; 0]);
+    }
+
+    #[test]
+    fn client_credentials_stand_in_place_of_an_authorization() {
+        let oauth2 = |name: &str, value: Value| {
+            let mut doc = json!({"token_url": "https://id.example/token", "client_id": "erp", "client_secret": "s"});
+            doc[name] = value;
+            doc
+        };
+        let long = |more: usize| json!("a".repeat(MAX_CREDENTIAL + more));
+        for (name, right, wrong) in [
+            ("token_url", json!("http://id.example/"), json!("ftp://x")),
+            ("client_id", long(0), long(1)),
+            ("client_id", json!("x"), json!("")),
+            ("client_secret", long(0), json!("a\nb")),
+            ("client_secret", json!("x"), json!("")),
+            ("scope", json!("a b"), json!("ä")),
+        ] {
+            assert_eq!(paths(with("target.oauth2", oauth2(name, right))), [""; 0], "{name}");
+            assert_eq!(paths(with("target.oauth2", oauth2(name, wrong))), [format!("target.oauth2.{name}")]);
+        }
+        let mut both = with("target.oauth2", oauth2("scope", json!("a")));
+        both["target"]["authorization"] = json!("Bearer x");
+        assert_eq!(paths(both), ["target.oauth2"]);
+        let saved = complete(with("target.oauth2", oauth2("client_secret", json!("a-long-secret-1234")))).unwrap();
+        let mut same = complete(serde_json::to_value(&saved).unwrap()).unwrap();
+        assert_eq!(same.take_over_secrets(&saved), [""; 0]);
+        assert_eq!(same, saved);
     }
 
     #[test]

@@ -15,11 +15,12 @@ mod replay_tests;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::event::EntityKey;
-use crate::integration::{Delivery, OnExhausted, Ordering};
+use crate::integration::{Delivery, OnExhausted, OnReject, Ordering};
+use crate::time::DAY_MS;
 use crate::verdict::{GONE_RECHECK, Verdict};
 use crate::{Ranges, Seq, Time};
 
@@ -35,6 +36,8 @@ pub const MAX_PARKED: usize = 10_000;
 pub const READ_AHEAD: usize = 1_024;
 /// Events at hand that can be sent at once; no more are taken then, or twice the window.
 pub const READY_AHEAD: usize = 16;
+/// A rejected event keeps its entity back no longer than it is listed itself: 30 days.
+pub const HELD_FOR: Duration = Duration::from_millis(30 * DAY_MS as u64);
 /// While many fail and none succeeds, at most this many attempts are under way.
 const SUSPICIOUS_WINDOW: usize = 2;
 
@@ -66,6 +69,8 @@ pub struct Ended {
     pub detail: String,
     /// The receiver asks to be sent no more.
     pub switch_off: bool,
+    /// The event never left: whatever went wrong before does not count as an attempt of it.
+    pub unsent: bool,
 }
 
 /// Why an event was given up.
@@ -209,7 +214,7 @@ impl<T> Lane<T> {
     pub fn new(rules: Delivery, cursor: Seq, settled: Ranges, parked: Vec<Waiting>, now: Time) -> Self {
         let mut queues = Queues::new(rules.ordering == Ordering::Entity);
         parked.into_iter().for_each(|w| queues.restore(w));
-        Self {
+        let mut lane = Self {
             progress: Progress::new(cursor, settled),
             queues,
             slots: HashMap::new(),
@@ -224,7 +229,9 @@ impl<T> Lane<T> {
             replaying: HashMap::new(),
             sent_at: None,
             rules,
-        }
+        };
+        lane.let_go_unless_held();
+        lane
     }
 
     /// New delivery settings, for every attempt from now on. A changed `ordering` needs a new lane.
@@ -234,6 +241,7 @@ impl<T> Lane<T> {
             self.rate = Rate::new(rules.rate_per_second, now);
         }
         self.rules = rules;
+        self.let_go_unless_held();
     }
 
     /// How far it has come.
@@ -255,6 +263,11 @@ impl<T> Lane<T> {
     /// How many events are parked.
     pub fn parked(&self) -> usize {
         self.queues.parked()
+    }
+
+    /// How many rejected events keep their entity back.
+    pub fn held(&self) -> usize {
+        self.queues.held()
     }
 
     /// When the next parked event is due, if one may go before others.
@@ -337,6 +350,14 @@ impl<T> Lane<T> {
         self.queues.restore(waiting);
     }
 
+    /// What is saved as parked by now: rows that somebody else added, and no longer those of rejected events that were
+    /// deleted. To be read while nothing is being committed.
+    pub fn take_up_parked(&mut self, saved: Vec<Waiting>) {
+        let kept: HashSet<Seq> = saved.iter().filter(|w| w.held).map(|w| w.seq).collect();
+        saved.into_iter().for_each(|w| self.add_parked(w));
+        self.let_go(|_, seq| !kept.contains(&seq));
+    }
+
     /// Takes no more events and starts no more attempts; what is under way still counts.
     pub fn stop(&mut self) {
         self.stopping = true;
@@ -369,7 +390,10 @@ impl<T> Lane<T> {
         }
         let at = match self.health.mode() {
             Mode::Probing { .. } => self.health.next_probe().filter(|_| self.has_something(now))?,
-            Mode::Flowing => return earliest(self.health.dark_at(), self.next_turn(now)),
+            Mode::Flowing => {
+                let at = earliest(self.health.dark_at(), self.queues.next_let_go());
+                return earliest(at, self.next_turn(now));
+            }
         };
         Some(at.max(self.paused_until.unwrap_or(at)))
     }
@@ -397,6 +421,7 @@ impl<T> Lane<T> {
             Verdict::Delivered => self.delivered(seq, slot, now),
             Verdict::Reject => self.rejected(seq, slot, payload, ended, now),
             Verdict::Gone => self.gone(seq, slot, payload, ended, now),
+            Verdict::Stop => self.told_to_stop(seq, slot, ended, now),
             Verdict::Retry { slow_down, pause, no_connection } => {
                 self.slow_down(slow_down, pause, now);
                 self.failed(seq, slot, payload, ended, no_connection, now, random);
@@ -497,6 +522,7 @@ impl<T> Lane<T> {
         let change = self.health.look(now);
         self.note(change, "many failed and nothing has succeeded since", now);
         self.stop_if_dark(now);
+        self.let_go(|until, _| until <= now);
     }
 
     fn stop_if_dark(&mut self, now: Time) {
@@ -571,8 +597,39 @@ impl<T> Lane<T> {
         if braked {
             self.return_slot(seq, slot, Some(payload));
         } else {
-            self.give_up(seq, Some(payload), slot.waiting, Reason::Rejected, Some(ended));
+            self.refused(seq, slot, payload, Reason::Rejected, ended, now);
         }
+    }
+
+    /// Gives an event up that was tried; its entity waits for it where that is wished.
+    fn refused(&mut self, seq: Seq, slot: Slot, payload: T, reason: Reason, ended: Ended, now: Time) {
+        if slot.key.is_none() || self.rules.on_reject != OnReject::HoldEntity {
+            return self.give_up(seq, Some(payload), slot.waiting, reason, Some(ended));
+        }
+        let attempts = slot.waiting.as_ref().map_or(0, |w| w.attempts) + 1;
+        let (status, detail) = (ended.status, Some(ended.detail.clone()));
+        self.pending.given_up.push(GivenUp { seq, payload: Some(payload), reason, attempts, status, detail });
+        self.wait_as(seq, slot, ended, now + HELD_FOR, attempts, true);
+    }
+
+    fn let_go_unless_held(&mut self) {
+        if self.rules.on_reject != OnReject::HoldEntity {
+            self.let_go(|_, _| true);
+        }
+    }
+
+    /// Lets entities go on without their rejected event.
+    fn let_go(&mut self, which: impl Fn(Time, Seq) -> bool) {
+        for waiting in self.queues.take_held(which) {
+            self.settle(waiting.seq, true);
+        }
+    }
+
+    fn told_to_stop(&mut self, seq: Seq, slot: Slot, ended: Ended, now: Time) {
+        self.pending.stop = Some(format!("delivery.verdicts says so: {}", ended.detail));
+        self.stopping = true;
+        let attempts = slot.waiting.as_ref().map_or(0, |w| w.attempts);
+        self.park(seq, slot, ended, now, attempts);
     }
 
     fn gone(&mut self, seq: Seq, slot: Slot, payload: T, ended: Ended, now: Time) {
@@ -591,14 +648,14 @@ impl<T> Lane<T> {
         let change = self.health.failed(slot.key.map_or(seq as i64, |k| k.0), no_connection, now);
         self.note_trouble(&ended.detail);
         self.note(change, &ended.detail, now);
-        if !was_flowing || slot.probe {
+        if !was_flowing || slot.probe || ended.unsent {
             return self.return_slot(seq, slot, Some(payload));
         }
         let attempts = slot.waiting.as_ref().map_or(0, |w| w.attempts) + 1;
         match (self.rules.retry.wait_before(attempts + 1, random), self.rules.on_exhausted) {
             (Some(wait), _) => self.park(seq, slot, ended, now + wait, attempts),
             (None, OnExhausted::Reject) => {
-                self.give_up(seq, Some(payload), slot.waiting, Reason::AttemptsExhausted, Some(ended));
+                self.refused(seq, slot, payload, Reason::AttemptsExhausted, ended, now);
             }
             (None, OnExhausted::Stop) => {
                 self.pending.stop = Some(format!("{attempts} attempts failed, the last one: {}", ended.detail));
@@ -609,6 +666,10 @@ impl<T> Lane<T> {
     }
 
     fn park(&mut self, seq: Seq, slot: Slot, ended: Ended, next_at: Time, attempts: u32) {
+        self.wait_as(seq, slot, ended, next_at, attempts, false);
+    }
+
+    fn wait_as(&mut self, seq: Seq, slot: Slot, ended: Ended, next_at: Time, attempts: u32, held: bool) {
         let waiting = Waiting {
             seq,
             key: slot.key,
@@ -617,6 +678,7 @@ impl<T> Lane<T> {
             next_at,
             status: ended.status,
             detail: Some(ended.detail),
+            held,
         };
         let behind = self.queues.park(waiting.clone());
         self.pending.park.push(waiting);

@@ -3,6 +3,8 @@
 //! With `ordering: entity` the events of one key stand in line: only the first may be sent, and the next one's turn
 //! comes when its predecessor's outcome is durable ([`Queues::release`]).
 
+mod out;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -26,6 +28,8 @@ pub struct Waiting {
     pub status: Option<u16>,
     /// What went wrong last; None for one that only waits behind another.
     pub detail: Option<String>,
+    /// It was given up and only keeps the later ones of its entity back, until `next_at` at the latest.
+    pub held: bool,
 }
 
 /// An event whose turn it is.
@@ -73,6 +77,8 @@ pub struct Queues<T> {
     blocked: usize,
     parked: BTreeMap<Seq, Waiting>,
     due: BTreeSet<(Time, Seq)>,
+    /// Those of `parked` that were given up and keep their entity back, by when they let it go.
+    held: BTreeSet<(Time, Seq)>,
     lines: HashMap<EntityKey, Line>,
     /// Sent or given up, not durable yet.
     leaving: HashMap<Seq, Option<EntityKey>>,
@@ -90,6 +96,7 @@ impl<T> Queues<T> {
             blocked: 0,
             parked: BTreeMap::new(),
             due: BTreeSet::new(),
+            held: BTreeSet::new(),
             lines: HashMap::new(),
             leaving: HashMap::new(),
             last_probed: (Time::default(), 0),
@@ -132,6 +139,11 @@ impl<T> Queues<T> {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether something could be sent now or later without anything else happening first.
+    pub fn has_turn(&self) -> bool {
+        !self.ready.is_empty() || !self.due.is_empty()
+    }
+
     /// Adds an event from the log. When one of its entity is parked it has to be parked as well: that row is returned.
     pub fn offer(&mut self, seq: Seq, key: Option<EntityKey>, accepted_at: Time, payload: T) -> Option<Waiting> {
         let key_in_line = self.line_key(key);
@@ -158,8 +170,11 @@ impl<T> Queues<T> {
     /// Adds a parked event that is saved already.
     pub fn restore(&mut self, waiting: Waiting) {
         let seq = waiting.seq;
-        if self.knows(seq) {
+        if self.knows(seq) && !self.is_tried_again(&waiting) {
             return;
+        }
+        if waiting.held {
+            self.held.insert((waiting.next_at, seq));
         }
         match self.line_key(waiting.key) {
             Some(key) => {
@@ -168,7 +183,9 @@ impl<T> Queues<T> {
                 self.promote(key);
             }
             None => {
-                self.due.insert((waiting.next_at, seq));
+                if !waiting.held {
+                    self.due.insert((waiting.next_at, seq));
+                }
                 self.parked.insert(seq, waiting);
             }
         }
@@ -214,6 +231,9 @@ impl<T> Queues<T> {
     /// Parks an event that was taken. Those of its entity that were read already are parked behind it and returned.
     pub fn park(&mut self, waiting: Waiting) -> Vec<Waiting> {
         let (seq, key) = (waiting.seq, self.line_key(waiting.key));
+        if waiting.held {
+            self.held.insert((waiting.next_at, seq));
+        }
         self.parked.insert(seq, waiting);
         let Some(key) = key else { return Vec::new() };
         self.lines.entry(key).or_default().parked.insert(seq);
@@ -284,45 +304,6 @@ impl<T> Queues<T> {
         self.parked.contains_key(&seq) || self.leaving.contains_key(&seq)
     }
 
-    /// Takes out everything parked up to a position that is not being sent.
-    pub fn take_parked_through(&mut self, seq: Seq) -> Vec<Waiting> {
-        let seqs: Vec<Seq> =
-            self.parked.range(..=seq).map(|(&s, _)| s).filter(|s| !self.leaving.contains_key(s)).collect();
-        let taken: Vec<Waiting> = seqs.iter().filter_map(|s| self.parked.remove(s)).collect();
-        for w in &taken {
-            self.due.remove(&(w.next_at, w.seq));
-            let key = self.line_key(w.key);
-            self.leaving.insert(w.seq, key);
-            if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
-                line.due = line.due.filter(|(_, s)| *s != w.seq);
-            }
-        }
-        taken
-    }
-
-    /// Takes out everything read from the log up to a position that is not being sent.
-    pub fn take_live_through(&mut self, seq: Seq) -> Vec<(Seq, T)> {
-        let mut seqs: Vec<Seq> = self.live.keys().copied().filter(|&s| s <= seq).collect();
-        seqs.sort_unstable();
-        self.ready.retain(|&s| s > seq);
-        let mut taken = Vec::with_capacity(seqs.len());
-        for s in seqs {
-            let Some(live) = self.live.remove(&s) else { continue };
-            self.leave_line(s, self.line_key(live.key));
-            taken.push((s, live.payload));
-        }
-        taken
-    }
-
-    fn leave_line(&mut self, seq: Seq, key: Option<EntityKey>) {
-        self.leaving.insert(seq, key);
-        if let Some(line) = key.and_then(|key| self.lines.get_mut(&key)) {
-            let before = line.blocked.len();
-            line.blocked.retain(|&s| s != seq);
-            self.blocked -= before - line.blocked.len();
-        }
-    }
-
     fn line_key(&self, key: Option<EntityKey>) -> Option<EntityKey> {
         key.filter(|_| self.ordered)
     }
@@ -373,8 +354,16 @@ impl<T> Queues<T> {
     }
 
     fn park_behind(&mut self, seq: Seq, key: EntityKey, accepted_at: Time) -> Waiting {
-        let waiting =
-            Waiting { seq, key: Some(key), accepted_at, attempts: 0, next_at: accepted_at, status: None, detail: None };
+        let waiting = Waiting {
+            seq,
+            key: Some(key),
+            accepted_at,
+            attempts: 0,
+            next_at: accepted_at,
+            status: None,
+            detail: None,
+            held: false,
+        };
         self.parked.insert(seq, waiting.clone());
         self.lines.entry(key).or_default().parked.insert(seq);
         waiting
@@ -392,8 +381,8 @@ impl<T> Queues<T> {
         // A rejected one that is tried again is parked beside others that were read already.
         let next_blocked = line.blocked.front().copied().unwrap_or(Seq::MAX);
         if let Some(first) = line.parked.first().filter(|&&s| s < next_blocked) {
-            // The first may be leaving: then its release promotes the next.
-            if let Some(w) = self.parked.get(first).filter(|w| !self.leaving.contains_key(&w.seq)) {
+            // The first may be leaving: then its release promotes the next. One that was given up has no turn.
+            if let Some(w) = self.parked.get(first).filter(|w| !w.held && !self.leaving.contains_key(&w.seq)) {
                 line.due = Some((w.next_at, w.seq));
                 self.due.insert((w.next_at, w.seq));
             }

@@ -81,7 +81,7 @@ impl<T> Lane<T> {
     /// Whether there is anything to probe with.
     pub(super) fn has_something(&self, now: Time) -> bool {
         let replay = self.replay.as_ref();
-        !self.queues.is_empty() || replay.is_some_and(|r| r.wake_at(now, |key| self.queues.is_free(key)).is_some())
+        self.queues.has_turn() || replay.is_some_and(|r| r.wake_at(now, |key| self.queues.is_free(key)).is_some())
     }
 
     /// An attempt of the replay is over. `random` is uniform in 0..1.
@@ -99,6 +99,11 @@ impl<T> Lane<T> {
             Verdict::Gone if item.before == ended.status => {
                 self.pending.stop = Some(format!("the receiver is gone: {}", ended.detail));
                 self.stopping = true;
+            }
+            Verdict::Stop => {
+                self.pending.stop = Some(format!("delivery.verdicts says so: {}", ended.detail));
+                self.stopping = true;
+                self.replay_put_back(item);
             }
             Verdict::Gone => self.replay_wait(item, now + GONE_RECHECK, ended.status),
             Verdict::Retry { slow_down, pause, no_connection } => {
@@ -150,7 +155,7 @@ impl<T> Lane<T> {
         let change = self.health.failed(item.key.map_or(item.seq as i64, |k| k.0), no_connection, now);
         self.note_trouble(&ended.detail);
         self.note(change, &ended.detail, now);
-        if !was_flowing || item.probe {
+        if !was_flowing || item.probe || ended.unsent {
             return self.replay_put_back(item);
         }
         match (self.rules.retry.wait_before(item.attempts + 2, random), self.rules.on_exhausted) {

@@ -1,5 +1,7 @@
 //! A lane against a made-up receiver, with crashes: order, nothing lost, nothing sent twice but what was uncommitted.
 
+mod held;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
@@ -16,6 +18,8 @@ pub(super) fn rules(schedule: Vec<u32>) -> Delivery {
         retry: Retry::Custom(Custom { schedule_seconds: schedule }),
         max_age_seconds: None,
         on_exhausted: OnExhausted::Reject,
+        on_reject: OnReject::Continue,
+        verdicts: BTreeMap::new(),
     }
 }
 
@@ -32,9 +36,10 @@ pub(super) fn ended(verdict: Verdict) -> Ended {
         Verdict::Delivered => Some(200),
         Verdict::Reject => Some(400),
         Verdict::Gone => Some(410),
+        Verdict::Stop => Some(402),
         Verdict::Retry { .. } => Some(500),
     };
-    Ended { verdict, status, detail: "as the test says".into(), switch_off: false }
+    Ended { verdict, status, detail: "as the test says".into(), switch_off: false, unsent: false }
 }
 
 /// A lane with everything around it: a log of (key) by position, and what was committed.
@@ -390,6 +395,7 @@ fn reading_stops_at_the_most_parked_and_at_the_read_ahead() {
         next_at: at(9_999_999),
         status: None,
         detail: None,
+        held: false,
     });
     let lane: Lane<()> = Lane::new(rules(vec![0]), MAX_PARKED as Seq, Ranges::default(), parked.collect(), at(0));
     assert_eq!((lane.room(at(0)), lane.parked()), (0, MAX_PARKED));
@@ -413,6 +419,7 @@ fn a_rejected_event_that_is_tried_again_waits_for_its_entity() {
         next_at: at(0),
         status: None,
         detail: None,
+        held: false,
     };
     w.lane.add_parked(again);
     assert_eq!(w.send_all(), 0, "its entity has one under way");
@@ -437,6 +444,7 @@ fn a_rejected_event_that_is_tried_again_lets_no_later_one_overtake() {
         next_at: at(0),
         status: None,
         detail: None,
+        held: false,
     });
     w.offer(1);
     w.answer_all(Verdict::Delivered);

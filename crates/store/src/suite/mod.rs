@@ -96,6 +96,7 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_lanes::many_commits_at_once_are_all_kept(&make()).await;
     state_rejected::rejected_events_are_paged_newest_first(&make()).await;
     state_rejected::of_two_retries_one_parks_the_event(&make()).await;
+    state_rejected::a_rejected_event_that_is_deleted_lets_its_entity_go(&make()).await;
     state_rejected::rejected_events_go_after_their_time(&make()).await;
     state_replays::a_replay_is_started_once_and_moved_on_with_the_outcomes_of_its_lane(&make()).await;
     state_replays::a_replay_goes_with_its_integration(&make()).await;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::integration::{
-    Delivery, Events, Format, HttpTarget, OnExhausted, Ordering, PerSite, Secret, Settings, Signing, SigningSecret,
-    Target, Type,
+    Authorization, Delivery, Events, Format, HttpTarget, Next, OAuth2, OnExhausted, OnReject, Ordering, PerSite,
+    Ruling, Secret, Settings, Signing, SigningSecret, Target, Type,
 };
 use tillstream_model::json::Json;
 use tillstream_model::schedule::{Preset, Retry};
@@ -58,13 +58,25 @@ fn raw(json: &str) -> Json {
 pub fn settings(id: &str, secret: &str) -> Settings {
     let http = HttpTarget {
         url: format!("https://{id}.example/hook"),
-        authorization: PerSite {
-            default: Some(Secret::new(format!("Bearer default-{secret}"))),
-            sites: BTreeMap::from([
-                ("a.b".into(), Some(Secret::new(format!("Bearer site-{secret}")))),
-                ("9".into(), None),
-            ]),
+        authorization: Authorization {
+            value: PerSite {
+                default: Some(Secret::new(format!("Bearer default-{secret}"))),
+                sites: BTreeMap::from([
+                    ("a.b".into(), Some(Secret::new(format!("Bearer site-{secret}")))),
+                    ("9".into(), None),
+                ]),
+            },
+            next: Some(Next {
+                value: PerSite::all(Some(Secret::new(format!("Bearer next-{secret}")))),
+                from: Time::from_millis(i64::from(u32::MAX)),
+            }),
         },
+        oauth2: Some(OAuth2 {
+            token_url: format!("https://{id}.example/token"),
+            client_id: id.into(),
+            client_secret: Secret::new(format!("client-{secret}")),
+            scope: None,
+        }),
         headers: BTreeMap::from([("x-key".into(), Secret::new(format!("header-{secret}")))]),
     };
     let signing =
@@ -87,6 +99,8 @@ pub fn settings(id: &str, secret: &str) -> Settings {
             retry: Retry::Preset(Preset::Standard),
             max_age_seconds: None,
             on_exhausted: OnExhausted::Reject,
+            on_reject: OnReject::HoldEntity,
+            verdicts: BTreeMap::from([(409, Ruling::Delivered)]),
         },
         redaction: Vec::new(),
         signing: Signing { secrets: vec![signing] },
@@ -133,6 +147,7 @@ pub(super) fn parked(seq: Seq, event: Option<Arc<Event>>) -> Parked {
         next_at: START,
         last_status: Some(503),
         last_error: Some("answered 503".into()),
+        held: false,
         event,
     }
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::samples::{event, rejected};
+use super::samples::{event, parked, rejected};
 use super::state_integrations::make;
 use super::{Engine, START, assert_same};
-use crate::state::{LaneCommit, REJECTED_DAYS};
+use crate::state::{LaneCommit, Parked, REJECTED_DAYS};
 
 pub(super) async fn rejected_events_are_paged_newest_first(engine: &impl Engine) {
     let stores = engine.open().await;
@@ -49,6 +49,28 @@ pub(super) async fn of_two_retries_one_parks_the_event(engine: &impl Engine) {
     assert_eq!((parked.attempts, parked.next_at, parked.key), (0, now, event(3).content.key()));
     assert_eq!(parked.accepted_at, event(3).accepted_at);
     assert_same(parked.event.as_deref().expect("with its payload"), &event(3));
+}
+
+pub(super) async fn a_rejected_event_that_is_deleted_lets_its_entity_go(engine: &impl Engine) {
+    let stores = engine.open().await;
+    let made = make(&*stores.state, "erp").await;
+    let held = |seq| Parked { held: true, ..parked(seq, None) };
+    let commit = LaneCommit {
+        reject: vec![rejected(3, START), rejected(4, START), rejected(5, START)],
+        park: vec![held(3), held(4), parked(5, None)],
+        ..LaneCommit::default()
+    };
+    stores.state.commit(made.no, commit).await.expect("commit");
+    let of = async |seq| stores.state.parked_of(made.no, seq).await.expect("parked").map(|p| p.held);
+    assert_eq!((of(3).await, of(5).await), (Some(true), Some(false)));
+    for seq in [3, 5] {
+        let row = stores.state.rejected_of(made.no, event(seq).id).await.expect("rejected").expect("there is one");
+        assert!(stores.state.delete_rejected(made.no, row.id).await.expect("delete"));
+    }
+    assert_eq!((of(3).await, of(5).await), (None, Some(false)), "what only waits stays");
+    let row = stores.state.rejected_of(made.no, event(4).id).await.expect("rejected").expect("there is one");
+    assert!(stores.state.retry_rejected(made.no, row.id, START).await.expect("retry"));
+    assert_eq!(of(4).await, Some(false), "one that is tried again has its turn");
 }
 
 pub(super) async fn rejected_events_go_after_their_time(engine: &impl Engine) {

@@ -152,7 +152,12 @@ async fn create(state: &dyn State, company: CompanyNo, id: &str) -> IntegrationN
 /// Settings without secrets, which would open for one integration only.
 fn bare(id: &str) -> Settings {
     let url = format!("https://{id}.example/hook");
-    let target = Target::Http(HttpTarget { url, authorization: PerSite::all(None), headers: BTreeMap::new() });
+    let target = Target::Http(HttpTarget {
+        url,
+        authorization: PerSite::all(None).into(),
+        oauth2: None,
+        headers: BTreeMap::new(),
+    });
     let mut settings = Settings { target, ..settings(id, "") };
     settings.signing.secrets.clear();
     settings
@@ -225,6 +230,7 @@ async fn commit_samples(stores: &Stores, company: CompanyNo, first: IntegrationN
             next_at: START,
             last_status: None,
             last_error: None,
+            held: false,
             event: Some(event.clone()),
         };
         let (attempts, reject, park) = (attempts.clone(), vec![reject], vec![park]);

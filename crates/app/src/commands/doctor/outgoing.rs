@@ -104,7 +104,7 @@ async fn add(
     loop {
         let page = state.integrations(company.no, after.as_deref(), PAGE).await?;
         for integration in &page {
-            let Target::Http(target) = &integration.settings.target;
+            let Target::Http(target) = &integration.settings.target else { continue };
             let Ok(uri) = target.url.parse::<http::Uri>() else { continue };
             let Some(host) = uri.authority().map(ToString::to_string) else { continue };
             let name = format!("{}/{}", company.external_id, integration.settings.id);

@@ -70,6 +70,8 @@ pub struct Facts<'a> {
     /// Version and settings in force at the event's position.
     pub then: Option<(u32, Settings)>,
     pub parked: Option<Parked>,
+    /// The rejected event that keeps its entity back.
+    pub held_behind: Option<String>,
     pub rejected: Option<RejectedRow>,
     pub standing: Standing,
     pub attempts: &'a [Attempt],
@@ -87,18 +89,24 @@ impl Facts<'_> {
             version: self.then.as_ref().map(|(version, _)| *version),
             rule,
             set_by: None,
-            next_attempt_at: self.parked.as_ref().filter(|_| outcome == Outcome::Parked).map(|p| p.next_at),
+            next_attempt_at: self
+                .parked
+                .as_ref()
+                .filter(|_| outcome == Outcome::Parked && self.held_behind.is_none())
+                .map(|p| p.next_at),
             attempts: Vec::new(),
             rejected: None,
         }
     }
 
     fn told(&self) -> (Outcome, String) {
-        if let Some(parked) = &self.parked {
+        if let Some(parked) = self.parked.as_ref().filter(|p| !p.held) {
             return (Outcome::Parked, self.parked_text(parked));
         }
         if let Some(row) = &self.rejected {
-            return (Outcome::Rejected, rejected_text(&row.rejected));
+            let held = self.parked.as_ref().is_some_and(|p| p.held);
+            let holds = if held { " Later events of its entity wait until it is retried or deleted." } else { "" };
+            return (Outcome::Rejected, rejected_text(&row.rejected) + holds);
         }
         if let Some(success) = self.attempts.iter().find(|a| a.failure.is_none()) {
             return (Outcome::Delivered, delivered_text(success));
@@ -150,6 +158,11 @@ impl Facts<'_> {
     fn parked_text(&self, parked: &Parked) -> String {
         let stopped =
             if self.integration.status == Status::Stopped { " once the integration is started again" } else { "" };
+        if let Some(holder) = self.held_behind.as_ref().filter(|_| parked.last_error.is_none()) {
+            return format!(
+                "Held behind the rejected event {holder} of its entity: retry or delete that one{stopped}."
+            );
+        }
         match (&parked.last_error, parked.last_status) {
             (None, None) => format!("Waits behind an earlier event of its entity{stopped}."),
             (error, status) => {

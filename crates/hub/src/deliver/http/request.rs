@@ -1,95 +1,55 @@
 //! The request for an event.
 
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use tillstream_model::format::{self, Frame};
-use tillstream_model::integration::{HttpTarget, Settings, Target};
+use tillstream_model::integration::{HttpTarget, Settings};
 use tillstream_model::{Event, Time};
 use tillstream_outbound::Request;
 
-use crate::deliver::signing::Signer;
-
-const AGENT: &str = concat!("Tillstream/", env!("CARGO_PKG_VERSION"));
-const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
-const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
-const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
-const EVENT: HeaderName = HeaderName::from_static("tillstream-event");
-const SEQ: HeaderName = HeaderName::from_static("tillstream-seq");
-const ATTEMPT: HeaderName = HeaderName::from_static("tillstream-attempt");
-const EVENT_ID: HeaderName = HeaderName::from_static("tillstream-event-id");
-const REPLAY: HeaderName = HeaderName::from_static("tillstream-replay");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+use crate::deliver::message::{Messages, insert};
 
 /// Everything about an integration's requests that is the same for all events, made once per version of its settings.
 pub(crate) struct Template {
-    settings: std::sync::Arc<Settings>,
-    company: String,
-    epoch: u32,
+    messages: Messages,
+    http: HttpTarget,
     uri: Uri,
     headers: HeaderMap,
-    signer: Signer,
 }
 
 /// Why no request can be made from settings.
 #[derive(Debug, thiserror::Error)]
 #[error("the saved settings make no request: {0}")]
-pub(crate) struct Unusable(String);
+pub(crate) struct Unusable(pub(crate) String);
 
 impl Template {
     /// From settings that were checked when they were saved, for a log in this epoch.
-    pub(crate) fn new(settings: std::sync::Arc<Settings>, company: &str, epoch: u32) -> Result<Self, Unusable> {
-        let Target::Http(http) = &settings.target;
+    pub(crate) fn new(settings: Arc<Settings>, company: &str, epoch: u32) -> Result<Self, Unusable> {
+        let http = settings.target.http().cloned().ok_or_else(|| Unusable("the target takes none".to_owned()))?;
         let uri = http.url.parse::<Uri>().map_err(|e| Unusable(e.to_string()))?;
-        let mut headers = own_headers(http)?;
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(settings.format.content_type()));
-        let signer = Signer::new(&settings.signing);
-        Ok(Self { company: company.to_owned(), epoch, uri, headers, signer, settings })
+        let headers = own_headers(&http)?;
+        Ok(Self { messages: Messages::new(settings, company, epoch), http, uri, headers })
     }
 
     /// The settings it was made from.
     pub(crate) fn settings(&self) -> &Settings {
-        &self.settings
+        self.messages.settings()
     }
 
-    /// The request for an attempt, of a replay with this id.
+    /// The request for an attempt. One that needs an access token has a place for it: [`crate::deliver::http::send`]
+    /// puts it there.
     pub(crate) fn request(&self, event: &Event, attempt: u32, replay: Option<&str>, now: Time) -> Request {
-        let frame = Frame { company: &self.company, epoch: self.epoch };
-        let body = Bytes::from(format::body(self.settings.format, frame, event, &self.settings.redaction));
-        let mut request = Request::post(self.uri.clone(), body);
+        let message = self.messages.message(event, attempt, replay, now);
+        let mut request = Request::post(self.uri.clone(), message.body);
         request.headers = self.headers.clone();
-        self.add_event_headers(&mut request.headers, event, attempt);
-        if let Some(id) = replay {
-            insert(&mut request.headers, REPLAY, id, false);
+        request.headers.extend(message.headers);
+        if self.http.oauth2.is_some() {
+            insert(&mut request.headers, AUTHORIZATION, "Bearer", true);
+        } else if let Some(token) = self.http.authorization.of(event.content.site.as_deref(), now) {
+            insert(&mut request.headers, AUTHORIZATION, token.reveal(), true);
         }
-        self.add_signature(&mut request, event, now);
         request
-    }
-
-    fn add_event_headers(&self, headers: &mut HeaderMap, event: &Event, attempt: u32) {
-        let Target::Http(http) = &self.settings.target;
-        let content = &event.content;
-        if let Some(token) = http.authorization.of(content.site.as_deref()) {
-            insert(headers, AUTHORIZATION, token.reveal(), true);
-        }
-        insert(headers, EVENT, &content.name, false);
-        insert(headers, SEQ, &format::position(self.epoch, event.seq), false);
-        headers.insert(ATTEMPT, HeaderValue::from(attempt));
-        if let Some(id) = &content.caller_id {
-            insert(headers, EVENT_ID, id, false);
-        }
-        insert(headers, TRACEPARENT, &traceparent(event, attempt), false);
-    }
-
-    fn add_signature(&self, request: &mut Request, event: &Event, now: Time) {
-        let id = event.id.to_string();
-        let timestamp = (now.millis() / 1_000).to_string();
-        if let Some(value) = self.signer.sign(&id, &timestamp, &request.body, now) {
-            insert(&mut request.headers, WEBHOOK_SIGNATURE, &value, false);
-        }
-        insert(&mut request.headers, WEBHOOK_ID, &id, false);
-        insert(&mut request.headers, WEBHOOK_TIMESTAMP, &timestamp, false);
     }
 }
 
@@ -104,25 +64,9 @@ fn own_headers(http: &HttpTarget) -> Result<HeaderMap, Unusable> {
     Ok(headers)
 }
 
-/// Inserts a value that was checked before; one that is no header value is left out.
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str, sensitive: bool) {
-    if let Ok(mut value) = HeaderValue::from_str(value) {
-        value.set_sensitive(sensitive);
-        headers.insert(name, value);
-    }
-}
-
-/// W3C trace context: the trace is the event's id, the span its attempt, so that repeats share a trace.
-fn traceparent(event: &Event, attempt: u32) -> String {
-    let trace = u128::from_be_bytes(*event.id.as_bytes());
-    let span = u64::from(attempt) << 48 | (event.seq & 0xffff_ffff_ffff);
-    format!("00-{trace:032x}-{span:016x}-01")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use tillstream_model::integration::Written;
 
     fn template(more: serde_json::Value) -> Template {
@@ -168,5 +112,16 @@ mod tests {
         let request = t.request(&event(), 1, None, Time::default());
         assert_eq!(request.headers[AUTHORIZATION], "Bearer one-seven-five");
         assert!(request.headers[AUTHORIZATION].is_sensitive());
+    }
+
+    #[test]
+    fn the_next_token_is_sent_from_its_time_on() {
+        let next = serde_json::json!({"value": "Bearer new", "from": "1970-01-01T00:00:05Z"});
+        let auth = serde_json::json!({"default": "Bearer old", "next": next});
+        let t = template(
+            serde_json::json!({"target": {"kind": "http", "url": "https://erp.example", "authorization": auth}}),
+        );
+        let sent = |ms| t.request(&event(), 1, None, Time::from_millis(ms)).headers[AUTHORIZATION].clone();
+        assert_eq!([sent(4_999), sent(5_000)], ["Bearer old", "Bearer new"]);
     }
 }

@@ -4,6 +4,9 @@
 ALTER TABLE companies ADD COLUMN rules text NOT NULL DEFAULT '{}';
 ALTER TABLE keys ADD COLUMN bound text NOT NULL DEFAULT '{}';
 
+-- A parked row of an event that is listed as rejected: it only keeps its entity back.
+ALTER TABLE parked ADD COLUMN held boolean NOT NULL DEFAULT false;
+
 -- Small things of a company (0: of the instance) that are looked up by their id, as JSON: sites, users, jobs, …
 CREATE TABLE documents (
     company    integer NOT NULL,

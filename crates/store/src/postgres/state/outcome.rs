@@ -104,7 +104,7 @@ mod tests {
 
     fn parked(seq: Seq, attempts: u32, event: Option<Arc<Event>>) -> Parked {
         let (last_status, last_error) = (None, None);
-        Parked { seq, key: None, accepted_at: AT, attempts, next_at: AT, last_status, last_error, event }
+        Parked { seq, key: None, accepted_at: AT, attempts, next_at: AT, last_status, last_error, held: false, event }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::postgres::row;
 use crate::postgres::session::Session;
 use crate::state::Parked;
 
-const COLUMNS: &str = "seq, entity_key, accepted_at, attempts, next_at, last_status, last_error, event";
+const COLUMNS: &str = "seq, entity_key, accepted_at, attempts, next_at, last_status, last_error, event, held";
 
 /// A row to be written: whose, what, and its event as stored.
 pub(super) type Waiting<'a> = (i64, &'a Parked, Option<&'a [u8]>);
@@ -64,13 +64,20 @@ pub(super) async fn remove(session: &Session, rows: &[(i64, Seq)]) -> Result<(),
     Ok(())
 }
 
+/// Lets the entity of a rejected event go that was deleted.
+pub(super) async fn let_go(session: &Session, no: i64, seq: Seq) -> Result<(), Cause> {
+    let sql = "DELETE FROM parked WHERE integration = $1 AND seq = $2 AND held";
+    session.execute(sql, &[(&no as _, Type::INT8), (&row::stored_seq(seq) as _, Type::INT8)]).await?;
+    Ok(())
+}
+
 /// Writes rows, no two of them for one place. An event that is there already stays when the new row has none.
 pub(super) async fn put(session: &Session, rows: &[Waiting<'_>]) -> Result<(), Cause> {
     if rows.is_empty() {
         return Ok(());
     }
     let (mut nos, mut seqs, mut keys, mut accepted, mut attempts) = (vec![], vec![], vec![], vec![], vec![]);
-    let (mut next, mut statuses, mut errors, mut events) = (vec![], vec![], vec![], vec![]);
+    let (mut next, mut statuses, mut errors, mut events, mut held) = (vec![], vec![], vec![], vec![], vec![]);
     for (no, p, event) in rows {
         nos.push(*no);
         seqs.push(row::stored_seq(p.seq));
@@ -81,12 +88,13 @@ pub(super) async fn put(session: &Session, rows: &[Waiting<'_>]) -> Result<(), C
         statuses.push(spell::stored_status(p.last_status));
         errors.push(p.last_error.as_deref().map(spell::text));
         events.push(*event);
+        held.push(p.held);
     }
     let sql = "INSERT INTO parked SELECT * FROM unnest($1::int8[], $2::int8[], $3::int8[], $4::int8[], $5::int4[],
-               $6::int8[], $7::int4[], $8::text[], $9::bytea[]) ON CONFLICT (integration, seq) DO UPDATE SET
+               $6::int8[], $7::int4[], $8::text[], $9::bytea[], $10::bool[]) ON CONFLICT (integration, seq) DO UPDATE SET
                entity_key = excluded.entity_key, accepted_at = excluded.accepted_at, attempts = excluded.attempts,
                next_at = excluded.next_at, last_status = excluded.last_status, last_error = excluded.last_error,
-               event = coalesce(excluded.event, parked.event)";
+               event = coalesce(excluded.event, parked.event), held = excluded.held";
     let params = [
         (&nos as _, Type::INT8_ARRAY),
         (&seqs as _, Type::INT8_ARRAY),
@@ -97,6 +105,7 @@ pub(super) async fn put(session: &Session, rows: &[Waiting<'_>]) -> Result<(), C
         (&statuses as _, Type::INT4_ARRAY),
         (&errors as _, Type::TEXT_ARRAY),
         (&events as _, Type::BYTEA_ARRAY),
+        (&held as _, Type::BOOL_ARRAY),
     ];
     session.execute(sql, &params).await?;
     Ok(())
@@ -112,5 +121,6 @@ fn parked(r: &Row) -> Result<Parked, Cause> {
         last_status: spell::status(r.get(5)),
         last_error: r.get(6),
         event: r.get::<_, Option<&[u8]>>(7).map(event::read).transpose()?.map(Arc::new),
+        held: r.get(8),
     })
 }

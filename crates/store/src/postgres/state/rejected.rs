@@ -101,6 +101,7 @@ pub(super) async fn retry(session: &Session, no: IntegrationNo, id: u64, now: Ti
         next_at: now,
         last_status: spell::status(row.get(1)),
         last_error: row.get(2),
+        held: false,
         event: None,
     };
     parked::put(session, &[(stored_no, &parked, Some(stored))]).await?;
@@ -108,9 +109,15 @@ pub(super) async fn retry(session: &Session, no: IntegrationNo, id: u64, now: Ti
 }
 
 pub(super) async fn delete(session: &Session, no: IntegrationNo, id: u64) -> Result<bool, Stop<StoreError>> {
-    let sql = "DELETE FROM rejected WHERE integration = $1 AND id = $2";
-    let params = [(&spell::stored_no(no) as _, Type::INT8), (&spell::stored_big(id) as _, Type::INT8)];
-    Ok(session.execute(sql, &params).await? > 0)
+    let stored_no = spell::stored_no(no);
+    if lanes::lock(session, &[stored_no]).await?.is_empty() {
+        return Ok(false);
+    }
+    let sql = "DELETE FROM rejected WHERE integration = $1 AND id = $2 RETURNING event";
+    let params = [(&stored_no as _, Type::INT8), (&spell::stored_big(id) as _, Type::INT8)];
+    let Some(row) = session.row(sql, &params).await? else { return Ok(false) };
+    parked::let_go(session, stored_no, event::read(row.get(0))?.seq).await?;
+    Ok(true)
 }
 
 fn rejected(row: &Row) -> Result<RejectedRow, Cause> {

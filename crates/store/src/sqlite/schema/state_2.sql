@@ -2,6 +2,9 @@
 ALTER TABLE companies ADD COLUMN rules TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE keys ADD COLUMN bound TEXT NOT NULL DEFAULT '{}';
 
+-- A parked row of an event that is listed as rejected: it only keeps its entity back.
+ALTER TABLE parked ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+
 -- Small things of a company (0: of the instance) that are looked up by their id, as JSON: sites, users, jobs, …
 CREATE TABLE documents (
     company    INTEGER NOT NULL,

@@ -14,7 +14,7 @@ use crate::engine::{event, settled};
 use crate::sqlite::pool::Cause;
 use crate::state::{LaneCommit, LaneFigures, LaneState, Parked, Totals};
 
-const PARKED: &str = "seq, entity_key, accepted_at, attempts, next_at, last_status, last_error, event";
+const PARKED: &str = "seq, entity_key, accepted_at, attempts, next_at, last_status, last_error, event, held";
 
 pub(super) fn state(conn: &Connection, no: IntegrationNo) -> Result<LaneState, Cause> {
     if !integrations::exists(conn, no)? {
@@ -107,9 +107,10 @@ pub(super) fn send_again(
 
 /// Writes a waiting row. An event that is there already stays when the new row has none.
 pub(super) fn park(conn: &Connection, no: IntegrationNo, p: &Parked) -> Result<(), Cause> {
-    let sql = "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    let sql = "INSERT INTO parked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
                entity_key = excluded.entity_key, accepted_at = excluded.accepted_at, attempts = excluded.attempts, next_at = excluded.next_at,
-               last_status = excluded.last_status, last_error = excluded.last_error, event = coalesce(excluded.event, event)";
+               last_status = excluded.last_status, last_error = excluded.last_error, event = coalesce(excluded.event, event),
+               held = excluded.held";
     conn.prepare_cached(sql)?.execute(params![
         no.0,
         p.seq,
@@ -120,7 +121,15 @@ pub(super) fn park(conn: &Connection, no: IntegrationNo, p: &Parked) -> Result<(
         p.last_status,
         p.last_error,
         p.event.as_deref().map(event::write).transpose()?,
+        p.held,
     ])?;
+    Ok(())
+}
+
+/// Lets the entity of a rejected event go that was deleted.
+pub(super) fn let_go(conn: &Connection, no: IntegrationNo, seq: Seq) -> Result<(), Cause> {
+    let sql = "DELETE FROM parked WHERE integration = ? AND seq = ? AND held";
+    conn.prepare_cached(sql)?.execute(params![no.0, seq])?;
     Ok(())
 }
 
@@ -156,5 +165,6 @@ fn parked(row: &Row) -> Result<Parked, Cause> {
         last_status: row.get(5)?,
         last_error: row.get(6)?,
         event: event.map(event::read).transpose()?.map(Arc::new),
+        held: row.get(8)?,
     })
 }

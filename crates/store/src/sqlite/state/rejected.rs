@@ -73,15 +73,29 @@ pub(super) fn retry(work: &mut Work<'_>, no: IntegrationNo, id: u64, now: Time) 
     let Some((stored, last_status, last_error)) = row.optional()? else { return Ok(false) };
     let event = Arc::new(event::read(&stored)?);
     let (seq, key, accepted_at) = (event.seq, event.content.key(), event.accepted_at);
-    let parked =
-        Parked { seq, key, accepted_at, attempts: 0, next_at: now, last_status, last_error, event: Some(event) };
+    let parked = Parked {
+        seq,
+        key,
+        accepted_at,
+        attempts: 0,
+        next_at: now,
+        last_status,
+        last_error,
+        held: false,
+        event: Some(event),
+    };
     lanes::park(work.conn, no, &parked)?;
     Ok(true)
 }
 
 pub(super) fn delete(work: &mut Work<'_>, no: IntegrationNo, id: u64) -> Result<bool, Stop<StoreError>> {
-    let mut stmt = work.conn.prepare_cached("DELETE FROM rejected WHERE integration = ? AND id = ?")?;
-    Ok(stmt.execute(params![no.0, id])? > 0)
+    let sql = "DELETE FROM rejected WHERE integration = ? AND id = ? RETURNING event";
+    let mut stmt = work.conn.prepare_cached(sql)?;
+    let Some(stored) = stmt.query_row(params![no.0, id], |r| r.get::<_, Vec<u8>>(0)).optional()? else {
+        return Ok(false);
+    };
+    lanes::let_go(work.conn, no, event::read(&stored)?.seq)?;
+    Ok(true)
 }
 
 fn rejected(row: &Row) -> Result<RejectedRow, Cause> {

@@ -1,0 +1,106 @@
+//! What an event looks like to a receiver: headers and body, without where they go.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tillstream_model::format::{self, Frame};
+use tillstream_model::integration::Settings;
+use tillstream_model::{Event, Time};
+
+use super::signing::Signer;
+
+const AGENT: &str = concat!("Tillstream/", env!("CARGO_PKG_VERSION"));
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+const EVENT: HeaderName = HeaderName::from_static("tillstream-event");
+const SEQ: HeaderName = HeaderName::from_static("tillstream-seq");
+const ATTEMPT: HeaderName = HeaderName::from_static("tillstream-attempt");
+const EVENT_ID: HeaderName = HeaderName::from_static("tillstream-event-id");
+const REPLAY: HeaderName = HeaderName::from_static("tillstream-replay");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What is the same for all events of an integration, made once per version of its settings.
+pub(crate) struct Messages {
+    settings: Arc<Settings>,
+    company: String,
+    epoch: u32,
+    signer: Signer,
+}
+
+/// An event as it is delivered.
+pub(crate) struct Message {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Messages {
+    /// From settings that were checked when they were saved, for a log in this epoch.
+    pub(crate) fn new(settings: Arc<Settings>, company: &str, epoch: u32) -> Self {
+        let signer = Signer::new(&settings.signing);
+        Self { company: company.to_owned(), epoch, signer, settings }
+    }
+
+    /// The settings it was made from.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The body for an event.
+    pub(crate) fn body(&self, event: &Event) -> Bytes {
+        let frame = Frame { company: &self.company, epoch: self.epoch };
+        Bytes::from(format::body(self.settings.format, frame, event, &self.settings.redaction))
+    }
+
+    /// The message of an attempt, of a replay with this id.
+    pub(crate) fn message(&self, event: &Event, attempt: u32, replay: Option<&str>, now: Time) -> Message {
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.format.content_type()));
+        self.add_event_headers(&mut headers, event, attempt);
+        if let Some(id) = replay {
+            insert(&mut headers, REPLAY, id, false);
+        }
+        let body = self.body(event);
+        self.add_signature(&mut headers, &body, event, now);
+        Message { headers, body }
+    }
+
+    fn add_event_headers(&self, headers: &mut HeaderMap, event: &Event, attempt: u32) {
+        let content = &event.content;
+        insert(headers, EVENT, &content.name, false);
+        insert(headers, SEQ, &format::position(self.epoch, event.seq), false);
+        headers.insert(ATTEMPT, HeaderValue::from(attempt));
+        if let Some(id) = &content.caller_id {
+            insert(headers, EVENT_ID, id, false);
+        }
+        insert(headers, TRACEPARENT, &traceparent(event, attempt), false);
+    }
+
+    fn add_signature(&self, headers: &mut HeaderMap, body: &[u8], event: &Event, now: Time) {
+        let id = event.id.to_string();
+        let timestamp = (now.millis() / 1_000).to_string();
+        if let Some(value) = self.signer.sign(&id, &timestamp, body, now) {
+            insert(headers, WEBHOOK_SIGNATURE, &value, false);
+        }
+        insert(headers, WEBHOOK_ID, &id, false);
+        insert(headers, WEBHOOK_TIMESTAMP, &timestamp, false);
+    }
+}
+
+/// Inserts a value that was checked before; one that is no header value is left out.
+pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str, sensitive: bool) {
+    if let Ok(mut value) = HeaderValue::from_str(value) {
+        value.set_sensitive(sensitive);
+        headers.insert(name, value);
+    }
+}
+
+/// W3C trace context: the trace is the event's id, the span its attempt, so that repeats share a trace.
+fn traceparent(event: &Event, attempt: u32) -> String {
+    let trace = u128::from_be_bytes(*event.id.as_bytes());
+    let span = u64::from(attempt) << 48 | (event.seq & 0xffff_ffff_ffff);
+    format!("00-{trace:032x}-{span:016x}-01")
+}
