@@ -8,9 +8,11 @@ pub mod api;
 pub mod deliver;
 pub mod documents;
 pub mod ingest;
+pub mod live;
 pub mod observe;
 pub mod problem;
 pub mod sites;
+pub mod statistics;
 mod upkeep;
 
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use access::Access;
 use deliver::Deliver;
 use ingest::Ingest;
+use live::Live;
 use observe::Metrics;
 use sites::Sites;
 
@@ -52,6 +55,7 @@ struct Inner {
     ingest: Ingest,
     sites: Arc<Sites>,
     deliver: Deliver,
+    live: Live,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -65,13 +69,15 @@ impl Hub {
         clock: Clock,
     ) -> anyhow::Result<Hub> {
         let metrics = Metrics::new();
-        let deliver = Deliver::start(&stores, &outbound, &clock, metrics.meters.clone(), config.budgets).await?;
+        let (live, meters) = (Live::default(), metrics.meters.clone());
+        let deliver = Deliver::start(&stores, &outbound, &clock, meters, config.budgets, live.clone()).await?;
         let sites = Arc::new(Sites::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
             ingest: Ingest::new(stores.log.clone(), sites.clone(), clock.clone(), metrics.meters.clone()),
             sites,
             deliver,
+            live,
             stores,
             outbound,
             clock,
@@ -139,6 +145,11 @@ impl Hub {
         &self.0.deliver
     }
 
+    /// Who follows logs as they grow.
+    pub fn live(&self) -> &Live {
+        &self.0.live
+    }
+
     /// The HTTP API.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
@@ -155,6 +166,7 @@ impl Hub {
         self.0.ending.cancel();
         self.0.tasks.close();
         self.0.deliver.shutdown().await;
+        self.0.metrics.meters.statistics.flush(self.state()).await;
         self.0.tasks.wait().await;
     }
 }

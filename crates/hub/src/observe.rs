@@ -7,6 +7,8 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::statistics::Statistics;
+
 /// Bounds of the histograms of durations, in seconds.
 const SECONDS: [f64; 16] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
@@ -77,6 +79,8 @@ pub struct Meters {
     pub circuits_open: Gauge,
     pub commits: Counter,
     pub log_queue_bytes: Gauge,
+    /// What is counted by company, for people; not part of the metrics.
+    pub statistics: Statistics,
 }
 
 const EVENTS: &str = "tillstream_events_total";
@@ -111,6 +115,7 @@ impl Meters {
             circuits_open: gauge!(CIRCUITS_OPEN),
             commits: counter!(COMMITS),
             log_queue_bytes: gauge!(LOG_QUEUE),
+            statistics: Statistics::default(),
         }
     }
 }

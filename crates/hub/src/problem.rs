@@ -51,6 +51,7 @@ pub enum Kind {
     InvalidEvent,
     NameReserved,
     Quota,
+    TooManyStreams,
     Internal,
     Behind,
     DiskFull,
@@ -59,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::InvalidBody,
         Kind::InvalidQuery,
         Kind::CompanyRequired,
@@ -80,6 +81,7 @@ impl Kind {
         Kind::InvalidEvent,
         Kind::NameReserved,
         Kind::Quota,
+        Kind::TooManyStreams,
         Kind::Internal,
         Kind::Behind,
         Kind::DiskFull,
@@ -109,6 +111,7 @@ impl Kind {
             Kind::InvalidEvent => ("invalid-event", 422, "The event is wrong"),
             Kind::NameReserved => ("name-reserved", 422, "Only the hub makes events of this name"),
             Kind::Quota => ("quota", 422, "A limit of the company is reached"),
+            Kind::TooManyStreams => ("too-many-streams", 429, "Too many streams are open"),
             Kind::Internal => ("internal", 500, "Something went wrong here"),
             Kind::Behind => ("behind", 503, "The log is behind"),
             Kind::DiskFull => ("disk-full", 503, "The disk is full or nearly full"),

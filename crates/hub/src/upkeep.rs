@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
 
-/// How often metrics are folded and sites that were heard from noted.
+/// How often metrics are folded, and statistics and sites that were heard from noted.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often cursors of sleeping lanes are saved, uses of keys noted and old rows looked for.
 const ROUND_EVERY: Duration = Duration::from_secs(30);
@@ -23,6 +23,7 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
             _ = metrics.tick() => {
                 hub.deliver().gauge();
                 hub.metrics().upkeep();
+                hub.metrics().meters.statistics.flush(hub.state()).await;
                 hub.sites().flush(hub.now()).await;
             }
             _ = rounds.tick() => round(&hub).await,

@@ -2,6 +2,7 @@
 
 mod access;
 mod bounds;
+mod catalogue;
 mod circuit;
 mod clients;
 mod command_line;
@@ -19,10 +20,12 @@ mod listen;
 mod look;
 mod openapi;
 mod order;
+mod overview;
 mod rejected;
 mod retries;
 mod secrets;
 mod selection;
 mod signing;
 mod sites;
+mod stream;
 mod support;

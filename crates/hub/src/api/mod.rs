@@ -7,8 +7,10 @@ mod body;
 mod brake;
 mod companies;
 mod docs;
+mod egress;
 mod etag;
 mod event_lookup;
+mod event_types;
 mod event_view;
 mod events;
 mod explain;
@@ -22,6 +24,7 @@ mod keys;
 mod lane_view;
 mod logs;
 mod nodes;
+mod overview;
 mod paging;
 mod receive;
 mod rejected;
@@ -29,6 +32,7 @@ pub mod schema;
 mod signing;
 mod sites;
 mod stats;
+mod stream;
 mod versions;
 
 use std::any::Any;
@@ -78,6 +82,7 @@ fn all() -> OpenApiRouter<Hub> {
 fn reading() -> OpenApiRouter<Hub> {
     OpenApiRouter::new()
         .routes(routes!(events::list_events))
+        .routes(routes!(stream::stream_events))
         .routes(routes!(event_lookup::read_event))
         .routes(routes!(explain::explain_event))
         .routes(routes!(attempts::list_attempts))
@@ -90,6 +95,8 @@ fn reading() -> OpenApiRouter<Hub> {
         .routes(routes!(brake::release_brake))
         .routes(routes!(stats::integration_stats))
         .routes(routes!(logs::integration_logs))
+        .routes(routes!(overview::read_overview))
+        .routes(routes!(event_types::list_event_types))
 }
 
 fn managing() -> OpenApiRouter<Hub> {
@@ -116,6 +123,7 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
+        .routes(routes!(egress::read_egress))
 }
 
 fn operating() -> OpenApiRouter<Hub> {

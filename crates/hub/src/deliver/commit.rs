@@ -58,6 +58,7 @@ pub(super) async fn commit(
     };
     stores.state.commit(no, commit).await?;
     count(&meters, &add);
+    meters.statistics.outcomes(company, &add, now);
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use super::handle::{Command, Handle};
 use super::http::request::Template;
 use super::routes::{Company, Routes, Waking};
 use super::runner::Runner;
+use crate::live::Live;
 use crate::observe::Meters;
 
 /// What the router reads at once.
@@ -34,6 +35,7 @@ pub(super) struct Context {
     pub(super) outbound: Client,
     pub(super) clock: Clock,
     pub(super) meters: Meters,
+    pub(super) live: Live,
     pub(super) budget: Arc<Budget>,
     pub(super) routes: Routes,
     pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,
@@ -87,6 +89,7 @@ impl Context {
                 () = self.ending.cancelled() => return,
                 rung = bell.wait() => rung,
             };
+            rung.iter().for_each(|company| self.live.grown(*company));
             for company in rung {
                 self.route_company(company).await;
             }

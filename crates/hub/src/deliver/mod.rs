@@ -29,6 +29,7 @@ pub use budget::Budgets;
 pub use handle::{Health, LaneStatus};
 pub use render::{RenderedRequest, render};
 
+use crate::live::Live;
 use crate::observe::Meters;
 use budget::Budget;
 use context::Context;
@@ -55,6 +56,7 @@ impl Deliver {
         clock: &Clock,
         meters: Meters,
         budgets: Budgets,
+        live: Live,
     ) -> anyhow::Result<Self> {
         let names = stores.state.companies().await?.into_iter().map(|c| (c.no, c.external_id.into())).collect();
         let deliver = Deliver(Arc::new(Context {
@@ -62,6 +64,7 @@ impl Deliver {
             outbound: outbound.clone(),
             clock: clock.clone(),
             meters,
+            live,
             budget: Budget::new(budgets),
             routes: Routes::default(),
             names: Mutex::new(names),

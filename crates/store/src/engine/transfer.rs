@@ -24,6 +24,7 @@ pub(crate) const STATE: &[&str] = &[
     "leftovers",
     "documents",
     "audit",
+    "statistics",
 ];
 
 /// A value of a row.

@@ -14,6 +14,7 @@ mod state_documents;
 mod state_integrations;
 mod state_lanes;
 mod state_rejected;
+mod state_statistics;
 
 use async_trait::async_trait;
 use tillstream_model::Time;
@@ -93,6 +94,9 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_attempts::attempts_are_filtered(&make()).await;
     state_attempts::attempts_of_an_event_are_listed_oldest_first(&make()).await;
     state_attempts::attempts_go_after_their_time(&make()).await;
+    state_statistics::what_is_added_adds_up_and_belongs_to_its_company(&make()).await;
+    state_statistics::statistics_go_after_their_time(&make()).await;
+    state_statistics::all_lanes_of_a_company_are_told_at_once(&make()).await;
 }
 
 /// Drops what is open and opens the storage again.

@@ -29,3 +29,17 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_of_company ON audit (company, id);
 CREATE INDEX audit_of_object ON audit (company, object, id);
+
+-- What happened to a company's events, in buckets of so many seconds.
+CREATE TABLE statistics (
+    company    integer NOT NULL,
+    resolution integer NOT NULL,
+    at         bigint  NOT NULL,
+    accepted   bigint  NOT NULL,
+    delivered  bigint  NOT NULL,
+    rejected   bigint  NOT NULL,
+    expired    bigint  NOT NULL,
+    failures   bigint  NOT NULL,
+    PRIMARY KEY (company, resolution, at)
+);
+CREATE INDEX statistics_by_time ON statistics (resolution, at);

@@ -4,8 +4,8 @@ use tillstream_model::Time;
 use tillstream_model::time::DAY_MS;
 use tokio_postgres::types::Type;
 
-use super::attempts;
 use super::tx::Tx;
+use super::{attempts, statistics};
 use crate::engine::Cause;
 use crate::postgres::days::{self, Known};
 use crate::postgres::session::{Session, Sessions};
@@ -21,6 +21,7 @@ pub(super) async fn run(sessions: &Sessions, known: &Known, now: Time) -> Result
     while remove_old(sessions, "rejected", days_before(now, REJECTED_DAYS)).await? {}
     while remove_old(sessions, "entries", days_before(now, LOG_ENTRY_DAYS)).await? {}
     while remove_old(sessions, "audit", days_before(now, AUDIT_DAYS)).await? {}
+    while remove_statistics(sessions, now).await? {}
     while remove_leftovers(sessions).await? {}
     Ok(())
 }
@@ -54,6 +55,14 @@ async fn remove_old(sessions: &Sessions, table: &'static str, before: Time) -> R
          ))"
     );
     let removed = tx.execute(&sql, &[(&before.millis(), Type::INT8), (&ROWS, Type::INT8)]).await;
+    let removed: u64 = tx.end::<_, StoreError>(removed.map_err(Into::into)).await?;
+    Ok(removed > 0)
+}
+
+/// Removes buckets that are not kept any more; whether there were any.
+async fn remove_statistics(sessions: &Sessions, now: Time) -> Result<bool> {
+    let tx = Tx::begin(sessions, "remove old statistics").await?;
+    let removed = statistics::remove_old(&tx, now, ROWS).await;
     let removed: u64 = tx.end::<_, StoreError>(removed.map_err(Into::into)).await?;
     Ok(removed > 0)
 }

@@ -10,6 +10,7 @@ mod keys;
 mod lanes;
 mod ledger;
 mod rejected;
+mod statistics;
 mod sweep;
 mod writer;
 
@@ -31,8 +32,9 @@ use super::Options;
 use super::conn::{Schema, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
-    Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
+    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, Parked, RejectedRow,
+    Resolution, SaveError, Version,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -335,6 +337,24 @@ impl State for SqliteState {
     ) -> Result<Page<AuditEntry>> {
         let (filter, after) = (filter.clone(), after.map(str::to_owned));
         self.read("list the audit", move |r| audit::list(&r.conn, of, &filter, after.as_deref(), limit)).await
+    }
+
+    async fn add_statistics(&self, buckets: Vec<Bucket>) -> Result<()> {
+        self.writer.call("add to the statistics", move |w| statistics::add(w, &buckets)).await
+    }
+
+    async fn statistics(
+        &self,
+        company: CompanyNo,
+        resolution: Resolution,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<(Time, Counts)>> {
+        self.read("read the statistics", move |r| statistics::list(&r.conn, company, resolution, from, to)).await
+    }
+
+    async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>> {
+        self.read("look where lanes stand", move |r| statistics::lanes(&r.conn, company)).await
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

@@ -33,6 +33,7 @@ fn remove_some(work: &mut Work<'_>, now: Time) -> Result<bool, Stop<StoreError>>
         || remove_old(work.conn, "rejected", days_before(now, REJECTED_DAYS))?
         || remove_old(work.conn, "entries", days_before(now, LOG_ENTRY_DAYS))?
         || remove_old(work.conn, "audit", days_before(now, AUDIT_DAYS))?
+        || super::statistics::remove_old(work.conn, now, COMPACT_ROWS)?
         || remove_leftovers(work)?)
 }
 
