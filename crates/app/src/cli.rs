@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve};
+use crate::commands::{apply, companies, completions, config, emit, integrations, keys, listen, migrate, serve};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -35,6 +35,12 @@ pub enum Command {
     Keys(keys::Args),
     /// Look at and change the integrations of a running hub
     Integrations(integrations::Args),
+    /// Look at and change the companies of a running hub
+    Companies(companies::Args),
+    /// Make a running hub what a file says
+    Apply(apply::Args),
+    /// Write down what a running hub is, as a file for `apply`
+    Export(apply::export::Args),
     /// Send events to a hub: from a file, standard input, or generated
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 22] = [
+const COMMANDS: [&[&str]; 30] = [
     &[],
     &["serve"],
     &["demo"],
@@ -21,6 +21,14 @@ const COMMANDS: [&[&str]; 22] = [
     &["integrations", "logs"],
     &["integrations", "attempts"],
     &["integrations", "rejected"],
+    &["companies"],
+    &["companies", "list"],
+    &["companies", "show"],
+    &["companies", "save"],
+    &["companies", "suspend"],
+    &["companies", "resume"],
+    &["apply"],
+    &["export"],
     &["emit"],
     &["listen"],
     &["migrate"],

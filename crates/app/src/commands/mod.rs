@@ -1,5 +1,7 @@
 //! One file or folder for each command.
 
+pub mod apply;
+pub mod companies;
 pub mod completions;
 pub mod config;
 pub mod emit;

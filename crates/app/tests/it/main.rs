@@ -1,6 +1,7 @@
 //! Black-box tests: the real binary, its API, and receivers that behave well or badly. One binary, so that it links once.
 
 mod access;
+mod apply;
 mod bounds;
 mod catalogue;
 mod circuit;

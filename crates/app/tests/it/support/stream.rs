@@ -8,7 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use serde_json::Value;
 
-use super::Api;
+use super::api::Api;
 
 /// A block of a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
