@@ -47,7 +47,7 @@ impl Live {
         if theirs >= MAX_STREAMS_PER_COMPANY {
             return Err(Full::Company);
         }
-        if self.0.followers.load(Ordering::Acquire) >= MAX_STREAMS {
+        if self.followers() >= MAX_STREAMS {
             return Err(Full::Process);
         }
         self.0.followers.fetch_add(1, Ordering::AcqRel);
@@ -57,9 +57,14 @@ impl Live {
         Ok(Follower { grown: followed.grown.subscribe(), live: self.clone(), company })
     }
 
+    /// How many follow any log.
+    pub fn followers(&self) -> usize {
+        self.0.followers.load(Ordering::Acquire)
+    }
+
     /// A company's log has grown, on whatever node.
     pub fn grown(&self, company: CompanyNo) {
-        if self.0.followers.load(Ordering::Acquire) == 0 {
+        if self.followers() == 0 {
             return;
         }
         if let Some(followed) = self.lock().get(&company) {
@@ -141,7 +146,7 @@ mod tests {
         let all: Vec<Follower> = (0..MAX_STREAMS).map(|n| live.follow(company(n)).ok().unwrap()).collect();
         assert_eq!(live.follow(company(MAX_STREAMS)).err(), Some(Full::Process));
         drop(all);
-        assert!(live.lock().is_empty());
+        assert!(live.lock().is_empty() && live.followers() == 0);
         assert!(live.follow(ACME).is_ok());
     }
 

@@ -79,6 +79,7 @@ fn buckets(minutes: &[((CompanyNo, Time), Counts)]) -> Vec<Bucket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tillstream_store::{MasterKey, sqlite};
 
     const ACME: CompanyNo = CompanyNo(1);
 
@@ -107,6 +108,28 @@ mod tests {
         );
         let outcomes = Counts { accepted: 3, delivered: 1, rejected: 2, expired: 3, failures: 4 };
         assert_eq!(all[1].counts, outcomes);
+    }
+
+    #[tokio::test]
+    async fn everything_that_was_counted_is_written_once_however_much_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = at("2026-11-21T10:58:59Z");
+        let options = sqlite::Options::new(Arc::new(move || now), MasterKey::new([7; 32]));
+        let state = sqlite::open(folder.path(), options).unwrap().state;
+        let statistics = Statistics::default();
+        let companies = (1..=2 * ADD_AT_ONCE as u32 + 1).map(CompanyNo);
+        for round in 1..=2 {
+            companies.clone().for_each(|company| statistics.accepted(company, u64::from(company.0), now));
+            statistics.flush(&*state).await;
+            statistics.flush(&*state).await;
+            assert!(statistics.lock().is_empty());
+            for company in companies.clone() {
+                let hour = Resolution::Hour;
+                let found = state.statistics(company, hour, hour.start(now), now).await.unwrap();
+                let accepted = round * u64::from(company.0);
+                assert_eq!(found, [(hour.start(now), Counts { accepted, ..Counts::default() })]);
+            }
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
             () = ending.cancelled() => return,
             _ = metrics.tick() => {
                 hub.deliver().gauge();
+                hub.metrics().meters.streams_open.set(hub.live().followers() as f64);
                 hub.metrics().upkeep();
                 hub.metrics().meters.statistics.flush(hub.state()).await;
                 hub.sites().flush(hub.now()).await;

@@ -85,7 +85,7 @@ mod tests {
     fn an_example_has_the_identity_where_it_is_looked_for() {
         for t in ALL.iter() {
             let is_there = |path: &&str| Path::parse(path).is_ok_and(|p| p.first(t.example.get()).is_some());
-            assert!(t.identity().iter().any(|path| is_there(path)), "{}", t.name);
+            assert!(t.identity().iter().any(is_there), "{}", t.name);
         }
     }
 }

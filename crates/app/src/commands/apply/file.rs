@@ -189,6 +189,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_a_largest_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hub.yaml");
+        let of = |bytes: usize| format!("sites: {{}}\n#{}", " ".repeat(bytes - 12));
+        std::fs::write(&path, of(MAX_BYTES)).unwrap();
+        assert_eq!(read(&path, &environment()).unwrap().sites, Some(BTreeMap::new()));
+        std::fs::write(&path, of(MAX_BYTES + 1)).unwrap();
+        assert!(read(&path, &environment()).unwrap_err().to_string().contains("bytes"));
+    }
+
+    #[test]
     fn a_plain_dollar_is_written_twice_before_a_brace() {
         let wanted = read_as("sites: {a: {name: \"$5 $${HOST} ${HOST}\"}}", Form::Yaml).unwrap();
         assert_eq!(wanted.sites.unwrap()["a"]["name"], "$5 $${HOST} erp.example".replacen("$$", "$", 1));
