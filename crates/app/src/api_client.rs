@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
-use http::{Method, Request, StatusCode};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde_json::Value;
 
 use crate::config;
@@ -16,6 +16,8 @@ use crate::http::{Answer, Http, NoAnswer};
 pub const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// Rows of a list that are asked for at once: the API's largest page (`contracts/hub-api.md`).
 const PAGE: usize = 500;
+/// By this header an operator's key names the company.
+const COMPANY: HeaderName = HeaderName::from_static("tillstream-company");
 /// Longest piece of an answer that is no problem document in an error message, in characters.
 const MAX_QUOTED_CHARS: usize = 200;
 
@@ -49,6 +51,16 @@ pub struct Api {
     http: Http,
     base: String,
     key: String,
+    company: Option<String>,
+}
+
+/// Something as it is, with the tag by which a change says what it was made from.
+#[derive(Clone, Debug)]
+pub struct Tagged {
+    /// What it is.
+    pub value: Value,
+    /// The tag; None where there is none.
+    pub tag: Option<HeaderValue>,
 }
 
 /// The hub answered, and not as it was asked to.
@@ -102,8 +114,14 @@ impl Api {
         if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none() {
             bail!("\"{url}\" is not the URL of a hub, such as http://127.0.0.1:8080");
         }
-        http::HeaderValue::from_str(key).map_err(|_| anyhow!("the key has characters that no key has"))?;
-        Ok(Self { http: Http::new(), base: url.trim_end_matches('/').to_owned(), key: key.to_owned() })
+        HeaderValue::from_str(key).map_err(|_| anyhow!("the key has characters that no key has"))?;
+        let base = url.trim_end_matches('/').to_owned();
+        Ok(Self { http: Http::new(), base, key: key.to_owned(), company: None })
+    }
+
+    /// The same hub and key, in the company that an operator names.
+    pub fn in_company(&self, id: &str) -> Self {
+        Self { company: Some(id.to_owned()), ..self.clone() }
     }
 
     /// `GET` of a path under `/v1`.
@@ -138,6 +156,38 @@ impl Api {
         self.call(Method::DELETE, path, None).await
     }
 
+    /// `GET` of one thing; None when there is no such thing.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn find(&self, path: &str) -> anyhow::Result<Option<Tagged>> {
+        let answer = self.answer(self.request(Method::GET, path, Bytes::new())).await?;
+        if answer.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let tag = answer.headers.get(http::header::ETAG).cloned();
+        self.value(&answer).map(|value| Some(Tagged { value, tag }))
+    }
+
+    /// A call that changes something, only if it is still what has this tag.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        tag: Option<&HeaderValue>,
+    ) -> anyhow::Result<Value> {
+        let body = body.map_or_else(Bytes::new, |b| b.to_string().into());
+        let mut request = self.request(method, path, body);
+        if let Some(tag) = tag {
+            request.headers_mut().insert(http::header::IF_MATCH, tag.clone());
+        }
+        self.value(&self.answer(request).await?)
+    }
+
     /// The first `most` rows of a list, page after page.
     ///
     /// # Errors
@@ -167,10 +217,16 @@ impl Api {
     }
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> anyhow::Result<Value> {
-        let body = body.map_or_else(Bytes::new, |b| b.to_string().into());
-        let answer = self.http.send(self.request(method, path, body)).await.map_err(|e| self.explained(e))?;
+        self.change(method, path, body, None).await
+    }
+
+    async fn answer(&self, request: Request<Bytes>) -> anyhow::Result<Answer> {
+        self.http.send(request).await.map_err(|e| self.explained(e))
+    }
+
+    fn value(&self, answer: &Answer) -> anyhow::Result<Value> {
         if !answer.status.is_success() {
-            return Err(Refused { status: answer.status, text: refusal(&answer) }.into());
+            return Err(Refused { status: answer.status, text: refusal(answer) }.into());
         }
         if answer.body.is_empty() {
             return Ok(Value::Null);
@@ -189,8 +245,11 @@ impl Api {
         if let Ok(bearer) = format!("Bearer {}", self.key).parse() {
             headers.insert(http::header::AUTHORIZATION, bearer);
         }
+        if let Some(Ok(company)) = self.company.as_deref().map(HeaderValue::from_str) {
+            headers.insert(COMPANY, company);
+        }
         if has_body {
-            headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+            headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         request
     }

@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    backup, completions, config, doctor, emit, integrations, jobs, keys, listen, master_key, migrate, replay, restore,
-    serve, why,
+    apply, backup, companies, completions, config, doctor, emit, integrations, jobs, keys, listen, master_key, migrate,
+    replay, restore, serve, why,
 };
 use crate::demo;
 
@@ -44,6 +44,12 @@ pub enum Command {
     Jobs(jobs::Args),
     /// Say why something did not arrive, and what to do
     Why(why::Args),
+    /// Look at and change the companies of a running hub
+    Companies(companies::Args),
+    /// Make a running hub what a file says
+    Apply(apply::Args),
+    /// Write down what a running hub is, as a file for `apply`
+    Export(apply::export::Args),
     /// Send events to a hub: from a file, standard input, or generated
     Emit(emit::Args),
     /// Receive deliveries here and show them as they come

@@ -49,6 +49,7 @@ impl Process {
     /// Takes no more requests, then lets the lanes finish and commit.
     pub async fn stop(mut self) {
         self.stop.cancel();
+        self.hub.live().end();
         while self.server.join_next().await.is_some() {}
         self.hub.shutdown().await;
     }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 35] = [
+const COMMANDS: [&[&str]; 43] = [
     &[],
     &["serve"],
     &["demo"],
@@ -28,6 +28,14 @@ const COMMANDS: [&[&str]; 35] = [
     &["jobs", "wait"],
     &["jobs", "cancel"],
     &["why"],
+    &["companies"],
+    &["companies", "list"],
+    &["companies", "show"],
+    &["companies", "save"],
+    &["companies", "suspend"],
+    &["companies", "resume"],
+    &["apply"],
+    &["export"],
     &["emit"],
     &["listen"],
     &["backup"],

@@ -161,7 +161,7 @@ impl Ingest {
         }
         self.hold(company, held, &mut report, now).await;
         report.rejected.sort_by_key(|r| r.index);
-        self.count(&report);
+        self.count(company.no, &report);
         Ok(report)
     }
 
@@ -234,9 +234,11 @@ impl Ingest {
         dropped
     }
 
-    fn count(&self, report: &Report) {
+    fn count(&self, company: CompanyNo, report: &Report) {
         let duplicates = report.accepted.iter().filter(|a| a.duplicate).count() as u64;
-        self.meters.events_accepted.increment(report.accepted.len() as u64 - duplicates);
+        let new = report.accepted.len() as u64 - duplicates;
+        self.meters.events_accepted.increment(new);
+        self.meters.statistics.accepted(company, new, (self.clock)());
         if duplicates > 0 {
             self.meters.events_duplicate.increment(duplicates);
         }

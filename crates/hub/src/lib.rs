@@ -11,10 +11,12 @@ pub mod held;
 pub mod index;
 pub mod ingest;
 pub mod jobs;
+pub mod live;
 pub mod observe;
 pub mod problem;
 pub mod rates;
 pub mod sites;
+pub mod statistics;
 mod upkeep;
 pub mod usage;
 
@@ -29,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use access::Access;
 use deliver::Deliver;
 use ingest::Ingest;
+use live::Live;
 use observe::Metrics;
 use sites::Sites;
 use usage::Usage;
@@ -61,6 +64,7 @@ struct Inner {
     usage: Arc<Usage>,
     deliver: Deliver,
     jobs: jobs::Runner,
+    live: Live,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -76,7 +80,8 @@ impl Hub {
         let metrics = Metrics::new();
         let usage = Arc::new(Usage::new(stores.state.clone()));
         let counts = deliver::Counting { meters: metrics.meters.clone(), usage: usage.clone() };
-        let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets).await?;
+        let live = Live::default();
+        let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets, live.clone()).await?;
         let sites = Arc::new(Sites::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
@@ -85,6 +90,7 @@ impl Hub {
             usage,
             deliver,
             jobs: jobs::Runner::default(),
+            live,
             stores,
             outbound,
             clock,
@@ -184,6 +190,11 @@ impl Hub {
         });
     }
 
+    /// Who follows logs as they grow.
+    pub fn live(&self) -> &Live {
+        &self.0.live
+    }
+
     /// The HTTP API.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
@@ -200,6 +211,7 @@ impl Hub {
         self.0.ending.cancel();
         self.0.tasks.close();
         self.0.deliver.shutdown().await;
+        self.0.metrics.meters.statistics.flush(self.state()).await;
         self.0.tasks.wait().await;
         self.0.usage.flush().await;
     }

@@ -7,6 +7,8 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
+use crate::statistics::Statistics;
+
 /// Bounds of the histograms of durations, in seconds.
 const SECONDS: [f64; 16] =
     [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
@@ -77,6 +79,9 @@ pub struct Meters {
     pub circuits_open: Gauge,
     pub commits: Counter,
     pub log_queue_bytes: Gauge,
+    pub streams_open: Gauge,
+    /// What is counted by company, for people; not part of the metrics.
+    pub statistics: Statistics,
 }
 
 const EVENTS: &str = "tillstream_events_total";
@@ -91,6 +96,7 @@ const PARKED: &str = "tillstream_events_parked";
 const CIRCUITS_OPEN: &str = "tillstream_circuits_open";
 const COMMITS: &str = "tillstream_lane_commits_total";
 const LOG_QUEUE: &str = "tillstream_log_queue_bytes";
+const STREAMS_OPEN: &str = "tillstream_streams_open";
 
 impl Meters {
     fn register() -> Self {
@@ -111,6 +117,8 @@ impl Meters {
             circuits_open: gauge!(CIRCUITS_OPEN),
             commits: counter!(COMMITS),
             log_queue_bytes: gauge!(LOG_QUEUE),
+            streams_open: gauge!(STREAMS_OPEN),
+            statistics: Statistics::default(),
         }
     }
 }
@@ -136,6 +144,7 @@ fn describe() {
     describe_gauge!(PARKED, "Events that wait for their next attempt or behind one that does.");
     describe_gauge!(CIRCUITS_OPEN, "Lanes whose receiver is only probed.");
     describe_counter!(COMMITS, "Groups of outcomes committed by lanes.");
+    describe_gauge!(STREAMS_OPEN, "Streams of events that somebody follows.");
     describe_gauge!(LOG_QUEUE, Unit::Bytes, "What waits to be written to the log.");
 }
 
@@ -165,6 +174,7 @@ mod tests {
             CIRCUITS_OPEN,
             COMMITS,
             LOG_QUEUE,
+            STREAMS_OPEN,
         ] {
             assert!(text.contains(&format!("# HELP {name} ")), "{name} in {text}");
         }

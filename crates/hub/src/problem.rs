@@ -57,10 +57,11 @@ pub enum Kind {
     InvalidEvent,
     NameReserved,
     Quota,
+    HeldLimit,
     IdempotencyKeyReused,
     RateLimited,
     StorageLimit,
-    HeldLimit,
+    TooManyStreams,
     Internal,
     Behind,
     DiskFull,
@@ -69,7 +70,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 31] = [
+    pub const ALL: &'static [Kind] = &[
         Kind::InvalidBody,
         Kind::InvalidQuery,
         Kind::InvalidHeader,
@@ -93,10 +94,11 @@ impl Kind {
         Kind::InvalidEvent,
         Kind::NameReserved,
         Kind::Quota,
+        Kind::HeldLimit,
         Kind::IdempotencyKeyReused,
         Kind::RateLimited,
         Kind::StorageLimit,
-        Kind::HeldLimit,
+        Kind::TooManyStreams,
         Kind::Internal,
         Kind::Behind,
         Kind::DiskFull,
@@ -133,6 +135,7 @@ impl Kind {
             Kind::RateLimited => ("rate-limited", 429, "Too many events in too short a time"),
             Kind::StorageLimit => ("storage-limit", 429, "The company's share of the log is full"),
             Kind::HeldLimit => ("held-limit", 429, "No more events of unknown sites are held"),
+            Kind::TooManyStreams => ("too-many-streams", 429, "Too many streams are open"),
             Kind::Internal => ("internal", 500, "Something went wrong here"),
             Kind::Behind => ("behind", 503, "The log is behind"),
             Kind::DiskFull => ("disk-full", 503, "The disk is full or nearly full"),
@@ -152,7 +155,7 @@ impl Kind {
 
     /// The kind with this slug.
     pub fn from_slug(slug: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|k| k.slug() == slug)
+        Kind::ALL.iter().copied().find(|k| k.slug() == slug)
     }
 }
 
@@ -423,7 +426,7 @@ mod tests {
     fn every_slug_is_there_once_and_leads_back_to_its_kind() {
         let slugs: BTreeSet<&str> = Kind::ALL.iter().map(|k| k.slug()).collect();
         assert_eq!(slugs.len(), Kind::ALL.len());
-        for kind in Kind::ALL {
+        for &kind in Kind::ALL {
             assert_eq!(Kind::from_slug(kind.slug()), Some(kind));
             assert!(kind.status().is_client_error() || kind.status().is_server_error());
         }

@@ -1,5 +1,7 @@
 //! Sites: what is known of them, by which names events may call them, and when they were last heard from.
 
+mod figures;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use tillstream_store::{State, StoreError};
 use utoipa::ToSchema;
 
 use crate::documents::{self, Kind};
+
+pub use figures::Figures;
 
 /// How long what is known of a company's sites counts before it is looked at again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -189,16 +193,7 @@ impl Sites {
     }
 
     async fn read(&self, company: CompanyNo) -> Result<Directory, StoreError> {
-        let (mut directory, mut all) = (Directory::default(), Vec::new());
-        loop {
-            let after = all.last().map_or("", |s: &documents::Saved<Site>| s.id.as_str());
-            let page = documents::list::<Site>(&*self.state, Some(company), after, PAGE).await?;
-            let last = page.len() < PAGE;
-            all.extend(page);
-            if last {
-                break;
-            }
-        }
+        let (mut directory, all) = (Directory::default(), self.all::<Site>(company).await?);
         for site in &all {
             directory.add(&site.id, &site.value);
         }

@@ -6,7 +6,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Hub;
 
-/// How often metrics are folded, sites that were heard from noted and authorizations whose time has come saved.
+/// How often metrics are folded, statistics and sites that were heard from noted, and authorizations whose time has come
+/// saved.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often cursors of sleeping lanes are saved, uses of keys noted and old rows looked for.
 const ROUND_EVERY: Duration = Duration::from_secs(30);
@@ -22,7 +23,9 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
             () = ending.cancelled() => return,
             _ = metrics.tick() => {
                 hub.deliver().gauge();
+                hub.metrics().meters.streams_open.set(hub.live().followers() as f64);
                 hub.metrics().upkeep();
+                hub.metrics().meters.statistics.flush(hub.state()).await;
                 hub.sites().flush(hub.now()).await;
                 hub.usage().flush().await;
                 spread_limits(&hub).await;

@@ -2,6 +2,8 @@
 //!
 //! Kept as data; the rules that use it are in [`crate::event`] and [`crate::selection`].
 
+pub mod types;
+
 /// Longest event name, in bytes.
 pub const MAX_NAME_BYTES: usize = 128;
 

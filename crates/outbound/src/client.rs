@@ -122,6 +122,12 @@ impl Client {
         Pool { http: pools.get(key, || builder.build(connector.clone())) }
     }
 
+    /// Which addresses may be called.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        self.shared.connector.policy()
+    }
+
     /// The addresses that a call to this URL would use now, checked, without connecting. For validation and diagnosis
     /// only: the answer may change, and every connection checks again.
     ///

@@ -96,6 +96,11 @@ impl Connector {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Which addresses may be called.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.shared.policy
+    }
+
     /// The checked addresses that a connection made now would use.
     pub(crate) async fn addresses(&self, uri: &Uri) -> Result<Vec<SocketAddr>, ConnectError> {
         let origin = Origin::of(uri)?;

@@ -45,6 +45,13 @@ impl Policy {
         })
     }
 
+    /// What is open besides public addresses, as entries that [`Policy::new`] reads.
+    #[must_use]
+    pub fn opened(&self) -> Vec<String> {
+        let lan = self.lan.then(|| LAN.to_owned());
+        lan.into_iter().chain(self.opened.iter().map(ToString::to_string)).collect()
+    }
+
     /// Whether this address may be called.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {

@@ -4,6 +4,7 @@ mod audit;
 mod companies;
 mod documents;
 mod outcomes;
+mod statistics;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ pub use audit::*;
 pub use companies::*;
 pub use documents::*;
 pub use outcomes::*;
+pub use statistics::*;
 
 /// How long attempts are kept, in days.
 pub const ATTEMPT_DAYS: i64 = 30;

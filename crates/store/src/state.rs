@@ -232,6 +232,21 @@ pub trait State: Usage + Answers + Held {
         limit: usize,
     ) -> Result<Page<AuditEntry>>;
 
-    /// Removes what its time has passed: attempts, rejected events, log entries, the audit's. Slices of at most 5 ms of the writer.
+    /// Adds to what was counted; each bucket stands in the list once. What many nodes add adds up.
+    async fn add_statistics(&self, buckets: Vec<Bucket>) -> Result<()>;
+
+    /// What was counted of a company in buckets that begin in this span, oldest first; empty ones are left out.
+    async fn statistics(
+        &self,
+        company: CompanyNo,
+        resolution: Resolution,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<(Time, Counts)>>;
+
+    /// Where all of a company's integrations stand, by number.
+    async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>>;
+
+    /// Removes what its time has passed: attempts, rejected events, log entries, the audit's, statistics. Slices of at most 5 ms of the writer.
     async fn sweep(&self, now: Time) -> Result<()>;
 }

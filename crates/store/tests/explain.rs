@@ -41,6 +41,9 @@ const MOST: &[(&str, Rows)] = &[
     ("lane_heads", |_| 4 * INTEGRATIONS + VERSIONS),
     ("lane", |parked| parked + 1),
     ("lane_figures", |parked| parked + 1),
+    // Each integration with its lane and the first event that waits, and all that wait to count them.
+    ("lane_summaries", |_| 4 * INTEGRATIONS + PARKED),
+    ("statistics", |buckets| buckets),
     ("attempts_of", |found| found + 3 * DAYS),
     // Lists with pages. The integrations of a page each have their settings' row.
     ("integrations", |page| 2 * page),
@@ -107,6 +110,8 @@ const MOST: &[(&str, Rows)] = &[
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
     ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 6),
+    ("add_statistics", |buckets| 2 * buckets),
+    ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 4),
 ];
 
 /// Which call shows that an index is missing.
@@ -143,6 +148,8 @@ const INDEXES: &[(&str, &str)] = &[
     ("rejected (integration, event_id)", "rejected_of"),
     ("usage (company, day, retention)", "usage"),
     ("usage (day)", "sweep"),
+    ("statistics (company, resolution, at)", "statistics"),
+    ("statistics (resolution, at)", "sweep"),
     ("versions (integration, version)", "settings_at"),
 ];
 

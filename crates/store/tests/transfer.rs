@@ -15,8 +15,8 @@ use tillstream_model::{CompanyNo, Content, Position, Ranges, Time};
 use tillstream_store::answers::Begin;
 use tillstream_store::held::HeldLimits;
 use tillstream_store::state::{
-    Attempt, AttemptFilter, AuditEntry, AuditFilter, Bound, Expected, Failure, Key, LaneCommit, LogEntry, Parked,
-    Rejected, Totals, name_hash,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Bound, Bucket, Counts, Expected, Failure, Key, LaneCommit,
+    LogEntry, Parked, Rejected, Resolution, Totals, name_hash,
 };
 use tillstream_store::suite::{START, content, full_content, settings};
 use tillstream_store::transfer::{self, Moved};
@@ -132,6 +132,13 @@ async fn fill(stores: &Stores, moving: &Move) {
         state.record(entry).await.unwrap();
     }
     fill_limits(stores).await;
+    for resolution in Resolution::ALL {
+        let counts = Counts { accepted: 5, delivered: 4, rejected: 3, expired: 2, failures: 1 };
+        state
+            .add_statistics(vec![Bucket { company: A, resolution, at: resolution.start(START), counts }])
+            .await
+            .unwrap();
+    }
     let mut nos = Vec::new();
     for (company, id) in [(A, "erp"), (A, "web"), (A, "gone"), (B, "erp")] {
         let made = state.create_integration(company, settings(id, "s3cret"), 0, entry("created", moving.now())).await;
@@ -224,6 +231,12 @@ async fn told(stores: &Stores) -> Vec<String> {
     }
     tell("a key", &state.key_by_hash(&[2; 32]).await.unwrap());
     for company in [A, B] {
+        for resolution in Resolution::ALL {
+            let from = resolution.start(START);
+            let all = state.statistics(company, resolution, from, START + resolution.kept()).await.unwrap();
+            tell("statistics", &all);
+        }
+        tell("lanes", &state.lane_summaries(company).await.unwrap());
         tell("ends", &(log.head(company).await.unwrap(), log.floor(company).await.unwrap()));
         let events = log.read(company, 0, ALL).await.unwrap();
         if let Some(last) = events.last() {
@@ -372,7 +385,7 @@ async fn a_move_that_broke_off_is_begun_anew_and_no_hub_opens_what_is_half_there
 /// A table that is added to one engine must be thought of here: it moves, or it belongs to the engine alone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_moves_or_belongs_to_an_engine_alone() {
-    const MOVES: [&str; 15] = [
+    const MOVES: [&str; 17] = [
         "answers",
         "audit",
         "companies",
@@ -386,6 +399,8 @@ async fn every_table_moves_or_belongs_to_an_engine_alone() {
         "leftovers",
         "parked",
         "rejected",
+        "replays",
+        "statistics",
         "usage",
         "versions",
     ];

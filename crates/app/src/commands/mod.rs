@@ -1,6 +1,8 @@
 //! One file or folder for each command.
 
+pub mod apply;
 pub mod backup;
+pub mod companies;
 pub mod completions;
 pub mod config;
 pub mod doctor;

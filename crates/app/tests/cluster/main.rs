@@ -12,6 +12,7 @@ mod database;
 mod encrypted;
 #[path = "../it/support/hub.rs"]
 mod hub;
+mod live;
 mod migrate;
 mod network;
 mod nodes;
@@ -26,5 +27,7 @@ mod receivers;
 mod sharing;
 #[path = "../chaos/sink.rs"]
 mod sink;
+#[path = "../it/support/stream.rs"]
+mod stream;
 #[path = "../it/support/wait.rs"]
 mod wait;

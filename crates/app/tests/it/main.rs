@@ -1,8 +1,10 @@
 //! Black-box tests: the real binary, its API, and receivers that behave well or badly. One binary, so that it links once.
 
 mod access;
+mod apply;
 mod backup;
 mod bounds;
+mod catalogue;
 mod circuit;
 mod clients;
 mod command_line;
@@ -29,6 +31,7 @@ mod master_key;
 mod oauth2;
 mod openapi;
 mod order;
+mod overview;
 mod preview;
 mod rejected;
 mod rejected_bulk;
@@ -39,6 +42,7 @@ mod selection;
 mod signing;
 mod site_values;
 mod sites;
+mod stream;
 mod support;
 mod trial;
 mod verdicts;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder, SecurityRequirement,
@@ -18,6 +19,20 @@ const DESCRIPTION: &str = "Events of stores: in, durable, and out to integration
 Every error is an RFC 9457 problem. Lists are cursor-paged. Times are RFC 3339, UTC. \
 An operator's key names the company in the header `Tillstream-Company`.";
 const KEY_SCHEME: &str = "key";
+/// What calls are about, in the order in which people meet them.
+const TAGS: [(&str, &str); 11] = [
+    ("events", "Send events, find them, follow them as they come, and see what became of each."),
+    ("integrations", "Where events go: make, edit, start and stop; their versions and their log."),
+    ("deliveries", "Attempts, events that were rejected, and what each integration is doing."),
+    ("overview", "How everything flows, in figures."),
+    ("sites", "The places that events come from, with the other names they have."),
+    ("keys", "Who may call this API, and what for."),
+    ("audit", "Who changed what."),
+    ("egress", "What outgoing calls may reach."),
+    ("companies", "The outermost walls, and what their operator sets."),
+    ("nodes", "The processes that share the work."),
+    ("operation", "For whoever runs the hub, without a key."),
+];
 
 /// Answers of every call with a key.
 pub struct Denied;
@@ -27,6 +42,8 @@ pub struct Missing;
 pub struct Stale;
 /// Answers of calls with parameters.
 pub struct WrongQuery;
+/// Answers of calls that hold something open.
+pub struct Crowded;
 /// Answers of calls with a document.
 pub struct Wrong;
 
@@ -83,6 +100,12 @@ impl IntoResponses for WrongQuery {
     }
 }
 
+impl IntoResponses for Crowded {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("429", "The company has too many open"), ("503", "Too many are open here")])
+    }
+}
+
 impl IntoResponses for Wrong {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[
@@ -126,6 +149,8 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tsk_…").build();
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme));
+    let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();
+    api.tags = Some(TAGS.map(tag).into());
     api.security = Some(vec![SecurityRequirement::new(KEY_SCHEME, [""; 0])]);
     api
 }

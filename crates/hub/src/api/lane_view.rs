@@ -90,7 +90,8 @@ impl Standing {
     }
 }
 
-fn circuit_of(health: &Health) -> Circuit {
+/// Whether the receiver is asked freely.
+pub fn circuit_of(health: &Health) -> Circuit {
     match health {
         Health::Flowing => Circuit::Closed,
         Health::Probing { cause, .. } if cause == "brake" => Circuit::Braked,

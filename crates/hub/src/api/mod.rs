@@ -7,9 +7,11 @@ mod body;
 mod brake;
 mod companies;
 mod docs;
+mod egress;
 mod etag;
 mod event_filter;
 mod event_lookup;
+mod event_types;
 mod event_view;
 mod events;
 mod explain;
@@ -28,6 +30,7 @@ mod ledger;
 mod logs;
 mod nodes;
 mod outcome;
+mod overview;
 mod paging;
 mod positions;
 mod preview;
@@ -41,6 +44,7 @@ mod signing;
 mod site_values;
 mod sites;
 mod stats;
+mod stream;
 mod trial;
 mod usage;
 mod versions;
@@ -94,6 +98,7 @@ fn reading() -> OpenApiRouter<Hub> {
     OpenApiRouter::new()
         .routes(routes!(events::list_events))
         .routes(routes!(event_lookup::read_event, event_lookup::delete_event))
+        .routes(routes!(stream::stream_events))
         .routes(routes!(explain::explain_event))
         .routes(routes!(why::why))
         .routes(routes!(ledger::read_ledger))
@@ -118,6 +123,8 @@ fn reading() -> OpenApiRouter<Hub> {
         .routes(routes!(inbox::look_into_inbox))
         .routes(routes!(stats::integration_stats))
         .routes(routes!(logs::integration_logs))
+        .routes(routes!(overview::read_overview))
+        .routes(routes!(event_types::list_event_types))
 }
 
 fn managing() -> OpenApiRouter<Hub> {
@@ -149,6 +156,7 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
+        .routes(routes!(egress::read_egress))
 }
 
 fn operating() -> OpenApiRouter<Hub> {

@@ -74,6 +74,7 @@ pub(super) async fn commit(
         finish(stores, place, &replay.id, progress, now).await?;
     }
     count(&context.meters, &add);
+    context.meters.statistics.outcomes(company, &add, now);
     let Totals { delivered, rejected, expired, .. } = add;
     let counts = Counts { delivered, rejected, expired, attempts: made, ..Counts::default() };
     context.usage.add(company, None, &counts, now);

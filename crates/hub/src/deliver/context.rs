@@ -20,6 +20,7 @@ use super::http::token::TokenCache;
 use super::routes::{Company, Routes, Waking};
 use super::runner::Runner;
 use super::target::{Target, has_lane};
+use crate::live::Live;
 use crate::observe::Meters;
 use crate::usage::Usage;
 
@@ -37,6 +38,7 @@ pub(super) struct Context {
     pub(super) clock: Clock,
     pub(super) meters: Meters,
     pub(super) usage: Arc<Usage>,
+    pub(super) live: Live,
     pub(super) budget: Arc<Budget>,
     pub(super) routes: Routes,
     pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,
@@ -100,6 +102,7 @@ impl Context {
                 () = self.ending.cancelled() => return,
                 rung = bell.wait() => rung,
             };
+            rung.iter().for_each(|company| self.live.grown(*company));
             for company in rung {
                 self.route_company(company).await;
                 self.grown.ring(company);

@@ -40,6 +40,7 @@ pub use render::{RenderedRequest, render};
 pub use replay::{Chunk, Plan, read_chunk};
 pub use trial::{Check, Tried, Untold};
 
+use crate::live::Live;
 use crate::observe::Meters;
 use crate::usage::Usage;
 use budget::Budget;
@@ -76,6 +77,7 @@ impl Deliver {
         clock: &Clock,
         counting: Counting,
         budgets: Budgets,
+        live: Live,
     ) -> anyhow::Result<Self> {
         let names = stores.state.companies().await?.into_iter().map(|c| (c.no, c.external_id.into())).collect();
         let deliver = Deliver(Arc::new(Context {
@@ -84,6 +86,7 @@ impl Deliver {
             clock: clock.clone(),
             meters: counting.meters,
             usage: counting.usage,
+            live,
             budget: Budget::new(budgets),
             routes: Routes::default(),
             names: Mutex::new(names),

@@ -1,6 +1,6 @@
 //! Sharing lanes with other nodes: taking them up, giving them away, and asking who runs one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tillstream_store::nodes::{Lease, NodeEvent, Whom, bucket_of};
 use tillstream_store::state::CompanyStatus;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Deliver;
+use super::{Deliver, LaneStatus};
 use crate::access::is_fresh;
 
 /// How long a lane is kept from taking events for another node that does not say that it is done.
@@ -35,6 +35,8 @@ pub(super) enum Question {
     ReleaseBrake { company: CompanyNo, no: IntegrationNo },
     /// See [`Deliver::lane`]; answered with the lane's status.
     Look { company: CompanyNo, no: IntegrationNo },
+    /// See [`Deliver::lanes`]; answered with the lanes that run there.
+    Lanes { company: CompanyNo },
     /// See [`Deliver::company_changed`]; answered with nothing.
     CompanyChanged { company: CompanyNo },
     /// See [`Deliver::acknowledge`]; answered with whether it is noted.
@@ -136,6 +138,22 @@ impl Deliver {
         let lanes = self.0.routes.company(company).lanes();
         join_all(lanes.into_iter().map(|no| self.0.end(company, no, false))).await;
         Ok(())
+    }
+
+    /// What all lanes of a company are doing now, on whatever node; those of a node that does not answer are left out.
+    pub async fn lanes(&self, company: CompanyNo) -> Result<BTreeMap<IntegrationNo, LaneStatus>, StoreError> {
+        let mut lanes: BTreeMap<_, _> = self.lanes_here(company).into_iter().collect();
+        let answers = self.0.stores.nodes.ask(Whom::Others, written(&Question::Lanes { company })?).await?;
+        for answer in answers.into_iter().flatten() {
+            let theirs: Vec<(IntegrationNo, LaneStatus)> = serde_json::from_slice(&answer).unwrap_or_default();
+            lanes.extend(theirs);
+        }
+        Ok(lanes)
+    }
+
+    fn lanes_here(&self, company: CompanyNo) -> Vec<(IntegrationNo, LaneStatus)> {
+        let routes = self.0.routes.company(company);
+        routes.lanes().into_iter().filter_map(|no| Some((no, self.lane_here(company, no)?))).collect()
     }
 
     /// Companies whose lanes do not run, as they are now.
@@ -284,6 +302,7 @@ impl Deliver {
                 Ok(serde_json::to_vec(&self.release_brake_here(company, no).await))
             }
             Question::Look { company, no } => Ok(serde_json::to_vec(&self.lane_here(company, no))),
+            Question::Lanes { company } => Ok(serde_json::to_vec(&self.lanes_here(company))),
             Question::CompanyChanged { company } => {
                 self.company_changed_here(company).await.map(|()| serde_json::to_vec(&()))
             }

@@ -89,7 +89,7 @@ impl Ingest {
             done.duplicates += duplicates;
             done.appended += report.accepted.len() as u64 - duplicates;
             done.conflicts += report.rejected.len() as u64;
-            self.count(&report);
+            self.count(company.no, &report);
         }
     }
 

@@ -55,6 +55,17 @@ fn every_call_says_what_it_does_and_what_it_answers() {
 }
 
 #[test]
+fn what_calls_are_about_is_described_once_and_in_an_order_that_is_chosen() {
+    let document = document();
+    let tags: Vec<&str> = document["tags"].as_array().unwrap().iter().map(|t| t["name"].as_str().unwrap()).collect();
+    assert_eq!((tags.first(), tags.last()), (Some(&"events"), Some(&"operation")));
+    let used: BTreeSet<&str> =
+        operations(&document).iter().map(|(_, _, operation)| operation["tags"][0].as_str().unwrap()).collect();
+    assert_eq!(used, tags.iter().copied().collect(), "every tag is listed, and none for nothing");
+    assert_eq!(used.len(), tags.len());
+}
+
+#[test]
 fn every_reference_leads_somewhere() {
     let document = document();
     let mut references = Vec::new();

@@ -29,6 +29,7 @@ pub(crate) const STATE: &[&str] = &[
     "answers",
     "held",
     "held_sites",
+    "statistics",
 ];
 
 /// A value of a row.

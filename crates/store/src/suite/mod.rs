@@ -17,6 +17,7 @@ mod state_integrations;
 mod state_lanes;
 mod state_rejected;
 mod state_replays;
+mod state_statistics;
 mod state_usage;
 
 use async_trait::async_trait;
@@ -114,6 +115,9 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_usage::no_more_is_held_than_may_be(&make()).await;
     erase::an_erased_payload_leaves_waiting_and_rejected_rows(&make()).await;
     erase::outcomes_of_a_stretch_tell_how_each_event_ended(&make()).await;
+    state_statistics::what_is_added_adds_up_and_belongs_to_its_company(&make()).await;
+    state_statistics::statistics_go_after_their_time(&make()).await;
+    state_statistics::all_lanes_of_a_company_are_told_at_once(&make()).await;
 }
 
 /// Drops what is open and opens the storage again.

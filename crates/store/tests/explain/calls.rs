@@ -1,11 +1,13 @@
 //! Every call that lists or looks something up, with first pages and later ones, each filter, and things that are there
 //! and not.
 
+use std::time::Duration;
+
 use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
 use tillstream_store::answers::{Begin, Begun};
 use tillstream_store::held::{HeldLimits, Holding};
-use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit, Stretch};
+use tillstream_store::state::{AttemptFilter, AuditFilter, Bucket, Counts, Expected, LaneCommit, Resolution, Stretch};
 use tillstream_store::suite::START;
 use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
 
@@ -83,6 +85,7 @@ async fn integrations(meter: &mut Meter, filled: &Filled, stores: &Stores) {
         assert!(lane.is_none_or(|lane| lane.parked.len() as u64 == parked));
         meter.run("lane_figures", parked, state.lane_figures(no)).await;
     }
+    meter.run("lane_summaries", 0, state.lane_summaries(filled.big)).await;
     for (seq, later_versions) in [(EVENTS, 0), (VERSIONS / 2, VERSIONS / 2), (1, VERSIONS - 1)] {
         let found = meter.run("settings_at", later_versions, state.settings_at(filled.first, seq)).await;
         assert!(found.is_none_or(|found| u64::from(found.unwrap().0) + later_versions == VERSIONS));
@@ -94,6 +97,9 @@ async fn integrations(meter: &mut Meter, filled: &Filled, stores: &Stores) {
             assert!(found.is_none_or(|found| found.len() as u64 == if after == Some("z") { 0 } else { page }));
         }
         meter.run("integrations", 1, state.integrations(filled.small, None, page as usize)).await;
+        let to = START + Duration::from_secs(page * 3_600);
+        let found = meter.run("statistics", page, state.statistics(filled.big, Resolution::Hour, START, to)).await;
+        assert!(found.is_none_or(|found| found.len() as u64 == page));
         for after in [None, Some("150")] {
             meter.run("versions", page, state.versions(filled.first, after, page as usize)).await;
         }
@@ -249,5 +255,7 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
             .is_none_or(|refused| refused)
     );
     meter.run("delete_document", 1, state.delete_document(of, "site", "none")).await;
+    let no_counts = Bucket { company: filled.big, resolution: Resolution::Hour, at: START, counts: Counts::default() };
+    meter.run("add_statistics", 1, state.add_statistics(vec![no_counts])).await;
     meter.run("sweep", 1, state.sweep(filled.day(DAYS - 1))).await;
 }

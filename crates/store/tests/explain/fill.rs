@@ -56,6 +56,8 @@ pub const PARKED_OF_FIRST: u64 = 2_000;
 pub const DOCUMENTS: u64 = 20_000;
 /// Entries of the audit, the older half of them the big company's.
 pub const AUDITED: u64 = 20_000;
+/// Hours in which things were counted, of the big company and of each of a hundred others.
+pub const HOURS: u64 = 500;
 /// Keys of the big company.
 pub const KEYS: u64 = 2_000;
 /// Keys of the small company, and as many of operators. The others are of companies that are not there.
@@ -301,6 +303,8 @@ fn copies(big: CompanyNo, small: CompanyNo, first: IntegrationNo, of_vast: Integ
          INSERT INTO audit (company, at, actor, action, object)
              SELECT CASE WHEN n <= {AUDITED} / 2 THEN {big} ELSE 1000 + n % 100 END, {start} + n, 'system', 'site.saved',
              'site ' || n % 5 FROM generate_series(1, {AUDITED}) n ORDER BY n;
+         INSERT INTO statistics SELECT c, 3600, {start} + n * 3600000, n, n, 0, 0, 0
+             FROM generate_series(0, {HOURS}) n, (SELECT {big} UNION ALL SELECT generate_series(1000, 1099)) f (c);
          INSERT INTO log_heads SELECT 1000 + n, 1, 1, 0, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;
          INSERT INTO log_stretches SELECT 1000 + n, 1, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;",
         whose(REJECTED / 2),

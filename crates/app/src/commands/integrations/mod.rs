@@ -12,6 +12,7 @@ use crate::api_client::{Api, HubArgs, segment};
 use crate::output;
 
 pub use create::{Create, signing_secret};
+pub use show::{flatten, plain};
 
 const EXAMPLES: &str = "\
 Examples:

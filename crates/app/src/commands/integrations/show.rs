@@ -52,8 +52,8 @@ fn row(item: &Value) -> [String; 7] {
     ]
 }
 
-/// Empty lists, empty objects and nulls are left out: they are what nobody set.
-fn flatten(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
+/// Every setting by its path. Empty lists, empty objects and nulls are left out: they are what nobody set.
+pub fn flatten(path: &str, value: &Value, rows: &mut Vec<[String; 2]>) {
     match value {
         Value::Object(fields) => {
             for (key, value) in fields {

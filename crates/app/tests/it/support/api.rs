@@ -56,7 +56,12 @@ impl Api {
         }
         let request = request.body(Full::new(body)).map_err(|e| e.to_string())?;
         let (head, body) = self.client.request(request).await.map_err(|e| format!("{e:?}"))?.into_parts();
-        let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+        // A stream of events has no end.
+        let is_stream = head.headers.get("content-type").is_some_and(|t| t == "text/event-stream");
+        let body = match is_stream {
+            true => Bytes::new(),
+            false => body.collect().await.map_err(|e| e.to_string())?.to_bytes(),
+        };
         Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
     }
 

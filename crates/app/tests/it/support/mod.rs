@@ -9,6 +9,7 @@ pub mod look;
 pub mod receiver;
 pub mod signature;
 pub mod stage;
+pub mod stream;
 pub mod values;
 pub mod wait;
 
@@ -18,4 +19,5 @@ pub use events::{event, order, slug};
 pub use hub::{Hub, Setup};
 pub use receiver::{Delivery, Receiver, Reply};
 pub use stage::Stage;
+pub use stream::Stream;
 pub use wait::{SOON, eventually};

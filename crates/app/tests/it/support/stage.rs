@@ -129,6 +129,11 @@ impl Api {
         Self { company: Some(company.to_owned()), ..self.clone() }
     }
 
+    /// The key; there must be one.
+    pub fn key(&self) -> &str {
+        self.key.as_deref().expect("a key")
+    }
+
     /// The same hub without a key.
     pub fn without_key(&self) -> Self {
         Self { key: None, ..self.clone() }

@@ -122,3 +122,16 @@ CREATE TABLE index_runs (
     events bigint NOT NULL
 );
 CREATE INDEX index_runs_of_day ON index_runs (day, run);
+-- What happened to a company's events, in buckets of so many seconds.
+CREATE TABLE statistics (
+    company    integer NOT NULL,
+    resolution integer NOT NULL,
+    at         bigint  NOT NULL,
+    accepted   bigint  NOT NULL,
+    delivered  bigint  NOT NULL,
+    rejected   bigint  NOT NULL,
+    expired    bigint  NOT NULL,
+    failures   bigint  NOT NULL,
+    PRIMARY KEY (company, resolution, at)
+);
+CREATE INDEX statistics_by_time ON statistics (resolution, at);

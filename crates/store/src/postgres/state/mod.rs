@@ -25,6 +25,7 @@ mod rejected;
 mod replays;
 pub(super) mod sealing;
 pub(super) mod spell;
+mod statistics;
 mod sweep;
 mod tx;
 mod usage;
@@ -45,9 +46,9 @@ use super::days::Known;
 use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
-    Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Outcomes, Parked, RejectedRow, Replay, SaveError, Stretch,
-    Version,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
+    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, Outcomes, Parked,
+    RejectedRow, Replay, Resolution, SaveError, Stretch, Version,
 };
 use crate::{Clock, Page, Result, Retention, Sealer, State};
 
@@ -374,6 +375,28 @@ impl State for PgState {
     ) -> Result<Page<AuditEntry>> {
         let what = "list the audit";
         tried(what, audit::list(&*self.session(what).await?, of, filter, after, limit).await)
+    }
+
+    async fn add_statistics(&self, buckets: Vec<Bucket>) -> Result<()> {
+        let tx = self.begin("add to the statistics").await?;
+        let added = statistics::add(&tx, buckets).await;
+        tx.end(added).await
+    }
+
+    async fn statistics(
+        &self,
+        company: CompanyNo,
+        resolution: Resolution,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<(Time, Counts)>> {
+        let what = "read the statistics";
+        tried(what, statistics::list(&*self.session(what).await?, company, resolution, from, to).await)
+    }
+
+    async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>> {
+        let what = "look where lanes stand";
+        tried(what, statistics::lanes(&*self.session(what).await?, company).await)
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

@@ -5,7 +5,7 @@ use tillstream_model::time::DAY_MS;
 use tokio_postgres::types::Type;
 
 use super::tx::Tx;
-use super::{answers, attempts, usage};
+use super::{answers, attempts, statistics, usage};
 use crate::engine::Cause;
 use crate::postgres::days::{self, Known};
 use crate::postgres::session::{Session, Sessions};
@@ -23,6 +23,7 @@ pub(super) async fn run(sessions: &Sessions, known: &Known, now: Time) -> Result
     while remove_old(sessions, "audit", days_before(now, AUDIT_DAYS)).await? {}
     while usage::remove_old(sessions, now, ROWS).await? {}
     while answers::remove_old(sessions, now, ROWS).await? {}
+    while remove_statistics(sessions, now).await? {}
     while remove_leftovers(sessions).await? {}
     Ok(())
 }
@@ -56,6 +57,14 @@ async fn remove_old(sessions: &Sessions, table: &'static str, before: Time) -> R
          ))"
     );
     let removed = tx.execute(&sql, &[(&before.millis(), Type::INT8), (&ROWS, Type::INT8)]).await;
+    let removed: u64 = tx.end::<_, StoreError>(removed.map_err(Into::into)).await?;
+    Ok(removed > 0)
+}
+
+/// Removes buckets that are not kept any more; whether there were any.
+async fn remove_statistics(sessions: &Sessions, now: Time) -> Result<bool> {
+    let tx = Tx::begin(sessions, "remove old statistics").await?;
+    let removed = statistics::remove_old(&tx, now, ROWS).await;
     let removed: u64 = tx.end::<_, StoreError>(removed.map_err(Into::into)).await?;
     Ok(removed > 0)
 }

@@ -87,3 +87,16 @@ CREATE TABLE held_sites (
     last_at  INTEGER NOT NULL,
     PRIMARY KEY (company, site)
 ) WITHOUT ROWID;
+-- What happened to a company's events, in buckets of so many seconds.
+CREATE TABLE statistics (
+    company    INTEGER NOT NULL,
+    resolution INTEGER NOT NULL,
+    at         INTEGER NOT NULL,
+    accepted   INTEGER NOT NULL,
+    delivered  INTEGER NOT NULL,
+    rejected   INTEGER NOT NULL,
+    expired    INTEGER NOT NULL,
+    failures   INTEGER NOT NULL,
+    PRIMARY KEY (company, resolution, at)
+) WITHOUT ROWID;
+CREATE INDEX statistics_by_time ON statistics (resolution, at);

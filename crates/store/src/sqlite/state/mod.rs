@@ -16,6 +16,7 @@ mod ledger;
 mod outcomes;
 mod rejected;
 mod replays;
+mod statistics;
 mod sweep;
 mod usage;
 mod writer;
@@ -39,9 +40,9 @@ use super::Options;
 use super::conn::{Schema, empty_wal, open_reader, open_writer};
 use super::pool::{Cause, Pool};
 use crate::state::{
-    Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Outcomes, Parked, RejectedRow, Replay, SaveError, Stretch,
-    Version,
+    Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
+    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, Outcomes, Parked,
+    RejectedRow, Replay, Resolution, SaveError, Stretch, Version,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State};
 
@@ -376,6 +377,24 @@ impl State for SqliteState {
     ) -> Result<Page<AuditEntry>> {
         let (filter, after) = (filter.clone(), after.map(str::to_owned));
         self.read("list the audit", move |r| audit::list(&r.conn, of, &filter, after.as_deref(), limit)).await
+    }
+
+    async fn add_statistics(&self, buckets: Vec<Bucket>) -> Result<()> {
+        self.writer.call("add to the statistics", move |w| statistics::add(w, &buckets)).await
+    }
+
+    async fn statistics(
+        &self,
+        company: CompanyNo,
+        resolution: Resolution,
+        from: Time,
+        to: Time,
+    ) -> Result<Vec<(Time, Counts)>> {
+        self.read("read the statistics", move |r| statistics::list(&r.conn, company, resolution, from, to)).await
+    }
+
+    async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>> {
+        self.read("look where lanes stand", move |r| statistics::lanes(&r.conn, company)).await
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

@@ -36,6 +36,7 @@ fn remove_some(work: &mut Work<'_>, now: Time) -> Result<bool, Stop<StoreError>>
         || remove_old(work.conn, "audit", days_before(now, AUDIT_DAYS))?
         || usage::remove_old(work.conn, now, COMPACT_ROWS)?
         || answers::remove_old(work.conn, now, ROWS)?
+        || super::statistics::remove_old(work.conn, now, COMPACT_ROWS)?
         || remove_leftovers(work)?)
 }
 
