@@ -20,7 +20,7 @@ use tillstream_store::state::{
 };
 use tillstream_store::suite::{START, content, full_content, settings};
 use tillstream_store::transfer::{self, Moved};
-use tillstream_store::usage::{Counts, Used};
+use tillstream_store::usage::{Counts as UsedCounts, Used};
 use tillstream_store::{Append, Appended, Clock, MasterKey, ReadLimit, Retention, Stores, postgres, sqlite};
 
 const A: CompanyNo = CompanyNo(1);
@@ -202,7 +202,7 @@ async fn fill(stores: &Stores, moving: &Move) {
 /// What hangs on limits.
 async fn fill_limits(stores: &Stores) {
     let state = &stores.state;
-    let counts = Counts { events: 1, bytes: 2, delivered: 3, rejected: 4, expired: 5, attempts: 6 };
+    let counts = UsedCounts { events: 1, bytes: 2, delivered: 3, rejected: 4, expired: 5, attempts: 6 };
     let used = [Some(Retention::Month), None].map(|retention| Used { company: A, day: DAY, retention, counts });
     state.add_usage(used.to_vec()).await.unwrap();
     let begin = Begin { of: Some(A), id: "one".into(), fingerprint: [1; 16], now: START, most: 9 };
