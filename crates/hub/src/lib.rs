@@ -13,6 +13,7 @@ pub mod observe;
 pub mod problem;
 pub mod rates;
 pub mod sites;
+pub mod terminals;
 mod upkeep;
 pub mod usage;
 
@@ -28,6 +29,7 @@ use deliver::Deliver;
 use ingest::Ingest;
 use observe::Metrics;
 use sites::Sites;
+use terminals::Terminals;
 use usage::Usage;
 
 /// The epoch of a log that was never restored: the first part of positions that are handed out.
@@ -55,6 +57,7 @@ struct Inner {
     access: Access,
     ingest: Ingest,
     sites: Arc<Sites>,
+    terminals: Arc<Terminals>,
     usage: Arc<Usage>,
     deliver: Deliver,
     tasks: TaskTracker,
@@ -74,10 +77,19 @@ impl Hub {
         let counts = deliver::Counting { meters: metrics.meters.clone(), usage: usage.clone() };
         let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets).await?;
         let sites = Arc::new(Sites::new(stores.state.clone()));
+        let terminals = Arc::new(Terminals::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
-            ingest: Ingest::new(&stores, sites.clone(), usage.clone(), clock.clone(), metrics.meters.clone()),
+            ingest: Ingest::new(
+                &stores,
+                sites.clone(),
+                terminals.clone(),
+                usage.clone(),
+                clock.clone(),
+                metrics.meters.clone(),
+            ),
             sites,
+            terminals,
             usage,
             deliver,
             stores,
@@ -140,6 +152,11 @@ impl Hub {
     /// What is known of sites.
     pub fn sites(&self) -> &Sites {
         &self.0.sites
+    }
+
+    /// What is known of terminals.
+    pub fn terminals(&self) -> &Terminals {
+        &self.0.terminals
     }
 
     /// What companies use.

@@ -11,6 +11,7 @@ use tillstream_store::{State, StoreError};
 use utoipa::ToSchema;
 
 use crate::documents::{self, Kind};
+use crate::terminals::Numbers;
 
 /// How long what is known of a company's sites counts before it is looked at again.
 const FRESH: Duration = Duration::from_secs(5);
@@ -99,6 +100,7 @@ pub struct Directory {
     ids: HashSet<Box<str>>,
     /// Store numbers and aliases.
     names: HashMap<Box<str>, Box<str>>,
+    terminals: Numbers,
 }
 
 impl Directory {
@@ -115,7 +117,12 @@ impl Directory {
         self.ids.contains(id)
     }
 
-    /// Puts the site's id in the place of another name.
+    /// The terminals of these sites.
+    pub fn terminals(&self) -> &Numbers {
+        &self.terminals
+    }
+
+    /// Puts the site's id in the place of another name, and then its terminal's.
     pub fn settle(&self, content: &mut Content) {
         if let Some(site) = &content.site {
             let id = self.resolve(site);
@@ -123,6 +130,7 @@ impl Directory {
                 content.site = Some(id.into());
             }
         }
+        self.terminals.settle(content);
     }
 
     fn add(&mut self, id: &str, site: &Site) {
@@ -205,6 +213,7 @@ impl Sites {
         for site in &all {
             directory.add_number(&site.id, &site.value);
         }
+        directory.terminals = Numbers::read(&*self.state, company).await?;
         Ok(directory)
     }
 

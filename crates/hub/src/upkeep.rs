@@ -24,6 +24,7 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
                 hub.deliver().gauge();
                 hub.metrics().upkeep();
                 hub.sites().flush(hub.now()).await;
+                hub.terminals().flush(hub.sites(), hub.now()).await;
                 hub.usage().flush().await;
                 spread_limits(&hub).await;
             }

@@ -133,8 +133,7 @@ pub async fn create_key(
     check_reach(&caller, scopes, &doc)?;
     let company = if scopes.is_operator() { None } else { Some(caller.company(Scope::KeysWrite)?.no) };
     check_quota(&hub, company).await?;
-    let bound =
-        Bound { sites: doc.sites, integrations: doc.integrations, events_per_second: doc.events_per_second };
+    let bound = Bound { sites: doc.sites, integrations: doc.integrations, events_per_second: doc.events_per_second };
     let new = NewKey { company, name: doc.name, scopes: doc.scopes, bound, expires_at: doc.expires_at };
     let (text, key) = new.make(rand::random(), rand::random(), now);
     hub.state().create_key(key.clone()).await?;

@@ -74,7 +74,10 @@ pub async fn read_usage(
 ) -> Result<Json<Listing<UsageDayView>>> {
     let company = reached(&hub, &caller, &id).await?;
     if caller.is_bound() {
-        return Err(Problem::new(Kind::Forbidden, "the key is bound to sites or integrations, and these are figures of all"));
+        return Err(Problem::new(
+            Kind::Forbidden,
+            "the key is bound to sites or integrations, and these are figures of all",
+        ));
     }
     let (from, to) = span(&query, hub.now().day())?;
     let items = days(hub.usage().of(company.no, from, to).await?);
@@ -130,7 +133,12 @@ mod tests {
         assert_eq!(asked(None, None), Some((971, 1_000)));
         assert_eq!(asked(Some("1970-01-02"), Some("1970-01-02")), Some((1, 1)));
         assert_eq!(asked(Some("1970-01-01"), Some("1971-02-04")), Some((0, 399)));
-        for wrong in [("1970-01-01", "1971-02-05"), ("1970-01-02", "1970-01-01"), ("x", "1970-01-01"), ("1970-02-30", "1971-01-01")] {
+        for wrong in [
+            ("1970-01-01", "1971-02-05"),
+            ("1970-01-02", "1970-01-01"),
+            ("x", "1970-01-01"),
+            ("1970-02-30", "1971-01-01"),
+        ] {
             assert_eq!(asked(Some(wrong.0), Some(wrong.1)), None, "{wrong:?}");
         }
     }

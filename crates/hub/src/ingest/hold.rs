@@ -50,13 +50,7 @@ impl Ingest {
     }
 
     /// Holds events, or says of each why it is not held. The others of the request are in the log by then.
-    pub(super) async fn hold(
-        &self,
-        company: &Company,
-        events: Vec<(usize, Content)>,
-        report: &mut Report,
-        now: Time,
-    ) {
+    pub(super) async fn hold(&self, company: &Company, events: Vec<(usize, Content)>, report: &mut Report, now: Time) {
         if events.is_empty() {
             return;
         }

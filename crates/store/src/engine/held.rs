@@ -70,6 +70,9 @@ impl Room {
 
     /// What came: events and bytes by site.
     pub(crate) fn came(&self) -> impl Iterator<Item = (&str, u64, u64)> {
-        self.sites.iter().filter(|(_, (events, _))| *events > 0).map(|(s, (events, bytes))| (s.as_str(), *events, *bytes))
+        self.sites
+            .iter()
+            .filter(|(_, (events, _))| *events > 0)
+            .map(|(s, (events, bytes))| (s.as_str(), *events, *bytes))
     }
 }

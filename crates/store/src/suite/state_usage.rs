@@ -15,7 +15,8 @@ const B: CompanyNo = CompanyNo(2);
 const MANY: HeldLimits = HeldLimits { events: 100, bytes: 1 << 30, sites: 10 };
 
 fn used(company: CompanyNo, day: i64, retention: Option<Retention>, n: u64) -> Used {
-    let counts = Counts { events: n, bytes: 10 * n, delivered: 2 * n, rejected: 3 * n, expired: 4 * n, attempts: 5 * n };
+    let counts =
+        Counts { events: n, bytes: 10 * n, delivered: 2 * n, rejected: 3 * n, expired: 4 * n, attempts: 5 * n };
     Used { company, day, retention, counts }
 }
 
@@ -51,7 +52,10 @@ pub(super) async fn an_answer_is_given_again_to_the_same_request_and_sealed(engi
     let ask = async |state: &dyn State, asked: Begin| state.begin_answer(asked).await.expect("begin");
     let one = |now| begin(Some(A), "one", 1, now);
     let (first, second) = tokio::join!(ask(state, one(START)), ask(state, one(START)));
-    assert!([&first, &second].contains(&&Begun::New) && [&first, &second].contains(&&Begun::Busy), "{first:?} {second:?}");
+    assert!(
+        [&first, &second].contains(&&Begun::New) && [&first, &second].contains(&&Begun::Busy),
+        "{first:?} {second:?}"
+    );
     state.keep_answer(Some(A), "one", "a s3cret answer").await.expect("keep");
     state.forget_answer(Some(A), "one").await.expect("an answer is not forgotten");
     let stores = reopen(engine, stores).await;
@@ -147,14 +151,11 @@ pub(super) async fn no_more_is_held_than_may_be(engine: &impl Engine) {
     stores.state.create_company("a", "a", Retention::Week, vec![]).await.expect("create");
     let size = at("x", "a.b").size() as u64;
     let state = &*stores.state;
-    let hold = async |sites: &[&str], limits| {
-        state.hold(A, sites.iter().map(|s| at(s, "a.b")).collect(), START, limits).await
-    };
-    for limits in [
-        HeldLimits { events: 2, ..MANY },
-        HeldLimits { bytes: 2 * size, ..MANY },
-        HeldLimits { sites: 2, ..MANY },
-    ] {
+    let hold =
+        async |sites: &[&str], limits| state.hold(A, sites.iter().map(|s| at(s, "a.b")).collect(), START, limits).await;
+    for limits in
+        [HeldLimits { events: 2, ..MANY }, HeldLimits { bytes: 2 * size, ..MANY }, HeldLimits { sites: 2, ..MANY }]
+    {
         assert!(hold(&["x", "y"], limits).await.is_ok(), "up to the limit: {limits:?}");
         assert!(matches!(hold(&["z"], limits).await, Err(HoldError::Full)), "one more: {limits:?}");
         assert_eq!(state.held_sites(A, "", 9).await.expect("sites").len(), 2, "nothing of it is held");

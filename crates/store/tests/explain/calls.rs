@@ -40,7 +40,9 @@ async fn limits(meter: &mut Meter, filled: &Filled, stores: &Stores) {
         for after in ["", "5"] {
             meter.run("held_sites", page, state.held_sites(of, after, page as usize)).await;
         }
-        let found = meter.run("held", page, state.held(of, "7", 500, ReadLimit { events: page as usize, bytes: usize::MAX })).await;
+        let found = meter
+            .run("held", page, state.held(of, "7", 500, ReadLimit { events: page as usize, bytes: usize::MAX }))
+            .await;
         assert!(found.is_none_or(|found| !found.is_empty()));
     }
     meter.run("held_site", 1, state.held_site(of, "7")).await;
@@ -48,7 +50,7 @@ async fn limits(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     let held = meter.run("hold", 1, state.hold(of, vec![held_content()], START, room)).await;
     assert!(held.is_none_or(|held| held == [Holding::Duplicate]));
     for ids in [1, 20] {
-        meter.run("unhold", ids, state.unhold(of, "none", (1..=ids).collect())).await;
+        meter.run("unhold", ids, state.unhold(of, "7", (1..=ids).map(|n| 10 * HELD + n).collect())).await;
     }
     for most in [1, 1_000] {
         let asked = |id: &str| {

@@ -42,8 +42,7 @@ impl Held for PgState {
         let what = "look up a site with held events";
         let session = self.session(what).await?;
         let sql = format!("SELECT {SITE} FROM held_sites WHERE company = $1 AND site = $2");
-        let params =
-            [(&row::stored_company(company) as _, Type::INT4), (&spell::text(name) as _, Type::TEXT)];
+        let params = [(&row::stored_company(company) as _, Type::INT4), (&spell::text(name) as _, Type::TEXT)];
         Ok(tried(what, session.row(&sql, &params).await)?.as_ref().map(site))
     }
 
@@ -128,7 +127,8 @@ async fn insert(session: &Session, company: CompanyNo, rows: &[&held::Row], now:
 
 async fn count(session: &Session, company: CompanyNo, room: &Room, now: Time) -> Result<(), Cause> {
     for (site, events, bytes) in room.came() {
-        let sql = "INSERT INTO held_sites AS h VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (company, site) DO UPDATE SET
+        let sql =
+            "INSERT INTO held_sites AS h VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (company, site) DO UPDATE SET
                    events = h.events + $3, bytes = h.bytes + $4, last_at = greatest(h.last_at, $5)";
         let params = [
             (&row::stored_company(company) as _, Type::INT4),
@@ -143,9 +143,7 @@ async fn count(session: &Session, company: CompanyNo, room: &Room, now: Time) ->
 }
 
 async fn sites(session: &Session, company: CompanyNo, after: &str, limit: usize) -> Result<Vec<HeldSite>, Cause> {
-    let sql = format!(
-        "SELECT {SITE} FROM held_sites WHERE company = $1 AND site > $2 ORDER BY company, site LIMIT $3"
-    );
+    let sql = format!("SELECT {SITE} FROM held_sites WHERE company = $1 AND site > $2 ORDER BY company, site LIMIT $3");
     let params = [
         (&row::stored_company(company) as _, Type::INT4),
         (&spell::text(after) as _, Type::TEXT),

@@ -61,11 +61,7 @@ async fn list(session: &Session, company: CompanyNo, from: i64, to: i64) -> Resu
     // Compared as the key is: by the days alone the server may walk through everybody's.
     let sql = "SELECT day, retention, events, bytes, delivered, rejected, expired, attempts FROM usage
                WHERE (company, day) >= ($1, $2) AND (company, day) <= ($1, $3) ORDER BY company, day, retention";
-    let params = [
-        (&row::stored_company(company) as _, Type::INT4),
-        (&from as _, Type::INT8),
-        (&to as _, Type::INT8),
-    ];
+    let params = [(&row::stored_company(company) as _, Type::INT4), (&from as _, Type::INT8), (&to as _, Type::INT8)];
     let used = |r: &Row| Used {
         company,
         day: r.get(0),
