@@ -1,6 +1,6 @@
 //! Terminals of sites: what is known of them, and when they were last heard from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -173,32 +173,55 @@ impl Terminals {
             .filter(|(_, (heard, noted))| old(heard, noted))
             .map(|(place, (heard, _))| (place.clone(), heard.clone()))
             .collect();
+        let mut made = BTreeMap::new();
         for (place, heard) in due {
-            if let Err(e) = self.note(sites, &place, &heard, now).await {
+            if let Err(e) = self.note(sites, &place, &heard, &mut made, now).await {
                 tracing::warn!(error = %e, "terminals that were heard from could not be noted; trying again in the next round");
-                return;
+                break;
             }
             if let Some((_, noted)) = lock(&self.heard).get_mut(&place) {
                 *noted = Some(heard.at);
             }
         }
+        // Once for all, because everybody reads a company's sites again then.
+        let companies: BTreeSet<CompanyNo> = made.into_keys().map(|(company, _)| company).collect();
+        for company in companies {
+            if let Err(e) = sites.changed(company).await {
+                tracing::warn!(error = %e, "new terminals count when something else of the company's sites changes");
+            }
+        }
     }
 
-    async fn note(&self, sites: &Sites, place: &Place, heard: &Heard, now: Time) -> Result<(), SaveError> {
+    /// `made` counts the terminals that were made in this round.
+    async fn note(
+        &self,
+        sites: &Sites,
+        place: &Place,
+        heard: &Heard,
+        made: &mut BTreeMap<(CompanyNo, Box<str>), usize>,
+        now: Time,
+    ) -> Result<(), SaveError> {
         let (company, site, terminal) = place;
         let (of, id) = (Some(*company), id_of(site, terminal));
-        documents::put(&*self.state, of, &id, heard, Expected::Anything).await?;
         let directory = sites.directory(*company, now).await?;
-        if directory.terminals().has(site, terminal) || directory.terminals().count(site) >= MAX_TERMINALS {
+        let terminals = directory.terminals();
+        let known = terminals.has(site, terminal);
+        let new = made.get(&(*company, site.clone())).copied().unwrap_or_default();
+        if !known && terminals.count(site) + new >= MAX_TERMINALS {
             return Ok(());
         }
-        let new = Terminal { is_new: true, ..Terminal::default() };
-        match documents::put(&*self.state, of, &id, &new, Expected::New).await {
-            Ok(_) => sites.changed(*company).await,
-            // Somebody made it in this moment.
-            Err(SaveError::Changed(_)) => Ok(()),
-            Err(e) => Err(e),
+        documents::put(&*self.state, of, &id, heard, Expected::Anything).await?;
+        if known {
+            return Ok(());
         }
+        let terminal = Terminal { is_new: true, ..Terminal::default() };
+        match documents::put(&*self.state, of, &id, &terminal, Expected::New).await {
+            Ok(_) => *made.entry((*company, site.clone())).or_default() += 1,
+            // It was made since the directory was read.
+            Err(SaveError::Changed(_)) => {}
+            Err(e) => return Err(e),
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{SOON, Stage, eventually, order};
+use crate::support::{SOON, Stage, eventually, order, slug};
 
 fn of_terminal(terminal: &str, entity: &str) -> Value {
     let mut event = order(entity, 1);
@@ -66,4 +66,25 @@ async fn events_may_name_a_terminal_by_its_number_and_new_ones_are_noted() {
     })
     .await;
     assert_eq!((&new["is_new"], &new["business_date"]), (&json!(true), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_site_has_so_many_terminals_and_no_more() {
+    let stage = Stage::new().await;
+    stage.api.put("/v1/sites/175", &json!({})).await.expect(201);
+    let events: Value = (0..1_000).map(|n| of_terminal(&format!("t-{n:04}"), "o")).collect();
+    stage.emit(events).await;
+    eventually("all are noted", SOON, async || {
+        (stage.api.all("/v1/sites/175/terminals").await.len() == 1_000).then_some(())
+    })
+    .await;
+    eventually("one more is refused as soon as they are counted", SOON, async || {
+        let answer = stage.api.put("/v1/sites/175/terminals/one-more", &json!({})).await;
+        stage.api.delete("/v1/sites/175/terminals/one-more").await;
+        (answer.status == 422).then(|| assert_eq!(slug(&answer.json()), "quota"))
+    })
+    .await;
+    stage.api.put("/v1/sites/175/terminals/t-0000", &json!({"name": "Known"})).await.expect(200);
+    assert_eq!(stage.api.delete("/v1/sites/175/terminals/t-0001").await.status, 204);
+    stage.api.put("/v1/sites/175/terminals/one-more", &json!({})).await.expect(201);
 }
