@@ -2,7 +2,7 @@
 
 mod hold;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::observe::Meters;
 use crate::rates::{Exceeded, Rates, Standing, Whose};
 use crate::sites::Sites;
+use crate::terminals::Terminals;
 use crate::usage::Usage;
 
 pub use hold::{HeldAt, Released};
@@ -26,6 +27,7 @@ pub use tillstream_model::incoming::Body as BodyKind;
 pub struct Ingest {
     stores: Stores,
     sites: Arc<Sites>,
+    terminals: Arc<Terminals>,
     usage: Arc<Usage>,
     rates: Rates,
     clock: Clock,
@@ -113,9 +115,16 @@ pub enum IngestError {
 
 impl Ingest {
     /// A door to this log.
-    pub fn new(stores: &Stores, sites: Arc<Sites>, usage: Arc<Usage>, clock: Clock, meters: Meters) -> Self {
+    pub fn new(
+        stores: &Stores,
+        sites: Arc<Sites>,
+        terminals: Arc<Terminals>,
+        usage: Arc<Usage>,
+        clock: Clock,
+        meters: Meters,
+    ) -> Self {
         let (stores, rates, drops) = (stores.clone(), Rates::default(), RwLock::default());
-        Self { stores, sites, usage, rates, clock, meters, drops }
+        Self { stores, sites, terminals, usage, rates, clock, meters, drops }
     }
 
     /// How much may come in.
@@ -173,6 +182,7 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), AppendError> {
         let heard: BTreeSet<Box<str>> = events.iter().filter_map(|(_, e)| e.site.clone()).collect();
+        let terminals = terminals_of(&events);
         let sizes: Vec<u64> = events.iter().map(|(_, e)| e.size() as u64).collect();
         let (indices, events): (Vec<usize>, Vec<Content>) = events.into_iter().unzip();
         let append = Append { company: company.no, retention: company.retention, events };
@@ -193,6 +203,7 @@ impl Ingest {
         // The log's own time says in which day's segment they are.
         self.usage.add(company.no, Some(company.retention), &counts, at.unwrap_or(now));
         self.sites.heard(company.no, heard.into_iter(), now);
+        self.terminals.heard(company.no, terminals, now);
         Ok(())
     }
 
@@ -246,6 +257,18 @@ impl Ingest {
             self.meters.events_refused.increment(report.rejected.len() as u64);
         }
     }
+}
+
+/// The terminals of events, each with the trading day that the last of them names.
+fn terminals_of(events: &[(usize, Content)]) -> BTreeMap<(Box<str>, Box<str>), Option<Box<str>>> {
+    let mut found = BTreeMap::new();
+    for (_, event) in events {
+        if let (Some(site), Some(terminal)) = (&event.site, &event.terminal) {
+            let date: &mut Option<Box<str>> = found.entry((site.clone(), terminal.clone())).or_default();
+            *date = event.business_date.clone().or(date.take());
+        }
+    }
+    found
 }
 
 /// An event of a site that the sender's key does not reach, as if there were no such site.

@@ -17,6 +17,7 @@ pub mod problem;
 pub mod rates;
 pub mod sites;
 pub mod statistics;
+pub mod terminals;
 mod upkeep;
 pub mod usage;
 
@@ -34,6 +35,7 @@ use ingest::Ingest;
 use live::Live;
 use observe::Metrics;
 use sites::Sites;
+use terminals::Terminals;
 use usage::Usage;
 
 /// When what is kept of a deleted event is looked at again: longer than any attempt and than nodes take to hear of it.
@@ -61,6 +63,7 @@ struct Inner {
     access: Access,
     ingest: Ingest,
     sites: Arc<Sites>,
+    terminals: Arc<Terminals>,
     usage: Arc<Usage>,
     deliver: Deliver,
     jobs: jobs::Runner,
@@ -83,10 +86,19 @@ impl Hub {
         let live = Live::default();
         let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets, live.clone()).await?;
         let sites = Arc::new(Sites::new(stores.state.clone()));
+        let terminals = Arc::new(Terminals::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
-            ingest: Ingest::new(&stores, sites.clone(), usage.clone(), clock.clone(), metrics.meters.clone()),
+            ingest: Ingest::new(
+                &stores,
+                sites.clone(),
+                terminals.clone(),
+                usage.clone(),
+                clock.clone(),
+                metrics.meters.clone(),
+            ),
             sites,
+            terminals,
             usage,
             deliver,
             jobs: jobs::Runner::default(),
@@ -153,6 +165,11 @@ impl Hub {
     /// What is known of sites.
     pub fn sites(&self) -> &Sites {
         &self.0.sites
+    }
+
+    /// What is known of terminals.
+    pub fn terminals(&self) -> &Terminals {
+        &self.0.terminals
     }
 
     /// What companies use.

@@ -13,6 +13,7 @@ use tillstream_store::{State, StoreError};
 use utoipa::ToSchema;
 
 use crate::documents::{self, Kind};
+use crate::terminals::Numbers;
 
 pub use figures::Figures;
 
@@ -103,6 +104,7 @@ pub struct Directory {
     ids: HashSet<Box<str>>,
     /// Store numbers and aliases.
     names: HashMap<Box<str>, Box<str>>,
+    terminals: Numbers,
 }
 
 impl Directory {
@@ -119,7 +121,12 @@ impl Directory {
         self.ids.contains(id)
     }
 
-    /// Puts the site's id in the place of another name.
+    /// The terminals of these sites.
+    pub fn terminals(&self) -> &Numbers {
+        &self.terminals
+    }
+
+    /// Puts the site's id in the place of another name, and then its terminal's.
     pub fn settle(&self, content: &mut Content) {
         if let Some(site) = &content.site {
             let id = self.resolve(site);
@@ -127,6 +134,7 @@ impl Directory {
                 content.site = Some(id.into());
             }
         }
+        self.terminals.settle(content);
     }
 
     fn add(&mut self, id: &str, site: &Site) {
@@ -200,6 +208,7 @@ impl Sites {
         for site in &all {
             directory.add_number(&site.id, &site.value);
         }
+        directory.terminals = Numbers::read(&*self.state, company).await?;
         Ok(directory)
     }
 

@@ -27,6 +27,7 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
                 hub.metrics().upkeep();
                 hub.metrics().meters.statistics.flush(hub.state()).await;
                 hub.sites().flush(hub.now()).await;
+                hub.terminals().flush(hub.sites(), hub.now()).await;
                 hub.usage().flush().await;
                 spread_limits(&hub).await;
                 if let Err(e) = hub.deliver().take_over_authorizations(hub.now()).await {

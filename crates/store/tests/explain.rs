@@ -130,7 +130,6 @@ const INDEXES: &[(&str, &str)] = &[
     ("events (company, seq)", "read"),
     ("held (company, site, id)", "held"),
     ("held (hash) WHERE (hash IS NOT NULL)", "hold"),
-    ("held (id)", "unhold"),
     ("held_sites (company, site)", "held_sites"),
     ("ids (hash)", "append"),
     ("integrations (company, id)", "integrations"),

@@ -1,5 +1,7 @@
 //! Moving a hub from a folder into a database: whatever the engines tell, they tell the same before and after.
 
+#[path = "transfer/limits.rs"]
+mod limits;
 #[path = "support/server.rs"]
 mod server;
 
@@ -12,20 +14,16 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use tillstream_model::event::EntityKey;
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Content, Position, Ranges, Time};
-use tillstream_store::answers::Begin;
-use tillstream_store::held::HeldLimits;
 use tillstream_store::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Bound, Bucket, Counts, Expected, Failure, Key, LaneCommit,
     LogEntry, Parked, Rejected, Resolution, Totals, name_hash,
 };
 use tillstream_store::suite::{START, content, full_content, settings};
 use tillstream_store::transfer::{self, Moved};
-use tillstream_store::usage::{Counts as UsedCounts, Used};
 use tillstream_store::{Append, Appended, Clock, MasterKey, ReadLimit, Retention, Stores, postgres, sqlite};
 
 const A: CompanyNo = CompanyNo(1);
 const B: CompanyNo = CompanyNo(2);
-const DAY: i64 = START.day();
 const KEY: [u8; 32] = [7; 32];
 const ALL: ReadLimit = ReadLimit { events: 10_000, bytes: usize::MAX };
 
@@ -131,7 +129,7 @@ async fn fill(stores: &Stores, moving: &Move) {
         let entry = AuditEntry { company, at: START, actor, action, object, before: None, after };
         state.record(entry).await.unwrap();
     }
-    fill_limits(stores).await;
+    limits::fill(stores).await;
     for resolution in Resolution::ALL {
         let counts = Counts { accepted: 5, delivered: 4, rejected: 3, expired: 2, failures: 1 };
         state
@@ -199,19 +197,6 @@ async fn fill(stores: &Stores, moving: &Move) {
     state.set_status(A, "web", status, entry("stopped", moving.now())).await.unwrap();
 }
 
-/// What hangs on limits.
-async fn fill_limits(stores: &Stores) {
-    let state = &stores.state;
-    let counts = UsedCounts { events: 1, bytes: 2, delivered: 3, rejected: 4, expired: 5, attempts: 6 };
-    let used = [Some(Retention::Month), None].map(|retention| Used { company: A, day: DAY, retention, counts });
-    state.add_usage(used.to_vec()).await.unwrap();
-    let begin = Begin { of: Some(A), id: "one".into(), fingerprint: [1; 16], now: START, most: 9 };
-    state.begin_answer(begin).await.unwrap();
-    state.keep_answer(Some(A), "one", "an answer").await.unwrap();
-    let limits = HeldLimits { events: 9, bytes: 1 << 30, sites: 9 };
-    state.hold(A, vec![full_content("c-h"), full_content("c-i")], START, limits).await.unwrap();
-}
-
 /// All that can be asked for.
 async fn told(stores: &Stores) -> Vec<String> {
     let Stores { log, state, .. } = stores;
@@ -223,12 +208,7 @@ async fn told(stores: &Stores) -> Vec<String> {
         tell("documents", &state.documents(company, "site", "", 100).await.unwrap());
         tell("audit", &state.audit(company, &AuditFilter::default(), None, 100).await.unwrap());
     }
-    tell("used", &state.usage(A, DAY, DAY).await.unwrap());
-    let again = Begin { of: Some(A), id: "one".into(), fingerprint: [1; 16], now: START, most: 9 };
-    tell("an answer", &state.begin_answer(again).await.unwrap());
-    for site in state.held_sites(A, "", 9).await.unwrap() {
-        tell("held", &(state.held(A, &site.site, 0, ALL).await.unwrap(), site));
-    }
+    limits::tell(stores, &mut tell).await;
     tell("a key", &state.key_by_hash(&[2; 32]).await.unwrap());
     for company in [A, B] {
         for resolution in Resolution::ALL {

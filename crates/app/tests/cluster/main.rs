@@ -12,6 +12,7 @@ mod database;
 mod encrypted;
 #[path = "../it/support/hub.rs"]
 mod hub;
+mod limits;
 mod live;
 mod migrate;
 mod network;

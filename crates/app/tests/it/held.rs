@@ -1,107 +1,126 @@
-//! `on_reject: hold_entity`: the later events of a rejected one's entity wait for it.
+//! Events of sites that nobody knows, where a company wants them held.
 
 use serde_json::{Value, json};
 
-use crate::support::{Reply, SOON, Stage, eventually, order};
+use crate::support::{Answer, SOON, Stage, eventually, order, slug};
 
-/// An integration whose receiver refuses the first version of the entity `held`: that one is rejected, the entity's
-/// second waits behind it, and another entity went on. Gives the ids of the two.
-async fn held() -> (Stage, Vec<String>) {
+fn of_site(site: &str, entity: &str, version: u64) -> Value {
+    let mut event = order(entity, version);
+    event["site"] = site.into();
+    event
+}
+
+fn with_id(id: &str, mut event: Value) -> Value {
+    event["id"] = id.into();
+    event
+}
+
+/// A stage whose company knows site 175 and holds what comes from others.
+async fn holding() -> Stage {
     let stage = Stage::new().await;
-    stage.receiver.behave("/it", |d| Reply::Status(if d.version() == ("held".to_owned(), 1) { 422 } else { 200 }));
-    stage.integration("it", json!({"delivery": {"on_reject": "hold_entity"}})).await;
-    let ids = stage.emit(json!([order("held", 1), order("held", 2), order("free", 3)])).await;
-    stage.wait_for_rejected("it", 1).await;
-    stage.receiver.wait_for("/it", 2, SOON).await;
-    waits(&stage).await;
-    (stage, ids)
+    stage.api.put("/v1/sites/175", &json!({"aliases": ["main"]})).await.expect(201);
+    stage.integration("it", json!({})).await;
+    let wish = json!({"name": "Default", "unknown_sites": "hold"});
+    assert_eq!(stage.operator().put("/v1/companies/default", &wish).await.expect(200)["unknown_sites"], "hold");
+    eventually("events are held", SOON, async || {
+        let answer = stage.api.post("/v1/events", &with_id("probe", of_site("probe", "p", 1))).await.expect(202);
+        answer.get("held").is_some().then_some(())
+    })
+    .await;
+    stage.api.delete("/v1/sites/probe/held").await;
+    stage
 }
 
-/// Waits until one is held and one stands behind it.
-async fn waits(stage: &Stage) -> Value {
-    let stands = |i: &Value| i["cursor"]["lag_events"] == 0 && i["cursor"]["parked"] == 2;
-    eventually("both are parked", SOON, async || Some(stage.shown("it").await).filter(stands)).await
-}
-
-fn versions(stage: &Stage) -> Vec<u64> {
-    stage.receiver.deliveries("/it").iter().map(|d| d.version().1).collect()
-}
-
-async fn told(stage: &Stage, id: &str) -> Value {
-    stage.api.get(&format!("/v1/events/{id}/explain")).await.expect(200)["items"][0].clone()
+fn places(answer: &Value, list: &str) -> Vec<Value> {
+    answer[list].as_array().into_iter().flatten().map(|row| row["index"].clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_behind_a_rejected_event_says_so() {
-    let (stage, ids) = held().await;
-    let stats = stage.api.get("/v1/integrations/it/stats").await.expect(200);
-    assert_eq!((&stats["cursor"]["parked"], &stats["lane"]["held"]), (&json!(2), &json!(1)));
-    let rejected = told(&stage, &ids[0]).await;
-    assert_eq!(rejected["outcome"], "rejected");
-    assert!(rejected["summary"].as_str().unwrap().contains("wait until it is retried or deleted"), "{rejected}");
-    let behind = told(&stage, &ids[1]).await;
-    assert_eq!((&behind["outcome"], &behind["next_attempt_at"]), (&json!("parked"), &Value::Null));
-    assert!(behind["summary"].as_str().unwrap().contains(&format!("the rejected event {}", ids[0])), "{behind}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_waits_through_a_crash_and_follows_the_retried_event() {
-    let (mut stage, ids) = held().await;
+async fn events_of_unknown_sites_wait_until_a_person_releases_them_in_order() {
+    let mut stage = holding().await;
+    let before = stage.api.all("/v1/events").await.len();
+    let sent =
+        json!([of_site("9", "o", 1), of_site("main", "k", 1), of_site("9", "o", 2), {"name": "a.b", "data": {}}]);
+    let answer = stage.api.post("/v1/events", &sent).await.expect(202);
+    assert_eq!(
+        (places(&answer, "held"), places(&answer, "accepted")),
+        (vec![json!(0), json!(2)], vec![json!(1), json!(3)])
+    );
+    stage.api.post("/v1/events", &with_id("x", of_site("9", "o", 3))).await.expect(202);
+    let repeat = stage.api.post("/v1/events", &with_id("x", of_site("9", "o", 3))).await.expect(202);
+    assert_eq!(repeat["held"][0]["duplicate"], true);
+    let other = stage.api.post("/v1/events", &with_id("x", of_site("9", "o", 4))).await.expect(422);
+    assert_eq!(slug(&other["rejected"][0]["problem"]), "idempotency-conflict");
     stage.crash().await;
-    stage.emit(json!([order("held", 4), order("free", 5)])).await;
-    stage.receiver.wait_for("/it", 3, SOON).await;
-    assert_eq!(versions(&stage)[2], 5, "the entity is held, others are not");
-    stage.receiver.behave("/it", |_| Reply::Status(200));
-    stage.api.post(&format!("/v1/integrations/it/rejected/{}/retry", ids[0]), &Value::Null).await.expect(202);
-    stage.receiver.wait_for("/it", 6, SOON).await;
-    assert_eq!(versions(&stage)[3..], [1, 2, 4]);
-    stage.wait_until_idle("it").await;
+    assert_eq!(stage.api.all("/v1/events").await.len(), before + 2, "what is held is not in the log");
+    let held = stage.api.all("/v1/held").await;
+    assert_eq!((held.len(), &held[0]["site"], &held[0]["events"]), (1, &json!("9"), &json!(3)));
+    stage.api.get("/v1/sites/9").await.expect(404);
+
+    let released = stage.api.post("/v1/sites/9/release", &Value::Null).await.expect(200);
+    assert_eq!(released, json!({"site": "9", "appended": 3, "duplicates": 0, "conflicts": 0}));
+    assert_eq!(stage.api.get("/v1/sites/9").await.expect(200)["is_new"], false);
+    assert!(stage.api.all("/v1/held").await.is_empty());
+    let deliveries = stage.receiver.wait_for("/it", before + 5, SOON).await;
+    let versions: Vec<_> = deliveries.iter().filter(|d| d.json()["data"]["_id"] == "o").map(|d| d.version()).collect();
+    assert_eq!(versions, [1, 2, 3].map(|v| ("o".to_owned(), v)));
+    let again = stage.api.post("/v1/events", &with_id("x", of_site("9", "o", 3))).await.expect(202);
+    assert_eq!(again["accepted"][0]["duplicate"], true, "its idempotency id counts on");
+    let released = stage.api.post("/v1/sites/9/release", &Value::Null).await.expect(200);
+    assert_eq!(released["appended"], 0, "a repeat does nothing");
+    let audit = stage.api.all("/v1/audit?object=site%209").await;
+    assert_eq!((&audit[1]["action"], &audit[1]["after"]["appended"]), (&json!("site.released"), &json!(3)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_refused_again_holds_again() {
-    let (stage, ids) = held().await;
-    stage.api.post("/v1/integrations/it/rejected/retry", &json!({"all": true})).await.expect(202);
-    stage.receiver.wait_for("/it", 3, SOON).await;
-    stage.wait_for_rejected("it", 1).await;
-    waits(&stage).await;
-    assert_eq!(told(&stage, &ids[0]).await["outcome"], "rejected");
-    assert!(!versions(&stage).contains(&2));
+async fn held_events_come_under_the_name_that_their_site_has_by_then() {
+    let stage = holding().await;
+    stage.api.post("/v1/events", &of_site("nine", "o", 1)).await.expect(202);
+    stage.api.put("/v1/sites/9", &json!({"aliases": ["nine"]})).await.expect(201);
+    let released = stage.api.post("/v1/sites/nine/release", &Value::Null).await.expect(200);
+    assert_eq!(released["appended"], 1);
+    assert_eq!(stage.api.all("/v1/events?site=9").await.len(), 1);
+    stage.api.get("/v1/sites/nine").await.expect(404);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleting_the_rejected_event_lets_the_others_go() {
-    let (stage, ids) = held().await;
-    stage.api.delete(&format!("/v1/integrations/it/rejected/{}", ids[0])).await.expect(204);
-    stage.receiver.wait_for("/it", 3, SOON).await;
-    assert_eq!(versions(&stage)[2], 2);
-    stage.wait_until_idle("it").await;
+async fn held_events_can_be_deleted() {
+    let stage = holding().await;
+    stage.api.post("/v1/events", &json!([of_site("9", "o", 1), of_site("8", "o", 1)])).await.expect(202);
+    assert_eq!(stage.api.delete("/v1/sites/9/held").await.status, 204);
+    let held = stage.api.all("/v1/held").await;
+    assert_eq!((held.len(), &held[0]["site"]), (1, &json!("8")));
+    stage.api.delete("/v1/sites/9/held").await.expect(404);
+    stage.api.post("/v1/sites/9/release", &Value::Null).await.expect(404);
+    let audit = stage.api.all("/v1/audit?object=site%209").await;
+    assert_eq!((&audit[0]["action"], &audit[0]["before"]["events"]), (&json!("site.held_deleted"), &json!(1)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn deleting_it_while_the_integration_stands_still_lets_them_go_with_the_start() {
-    let (stage, ids) = held().await;
-    stage.switch("it", "stop").await;
-    stage.api.delete(&format!("/v1/integrations/it/rejected/{}", ids[0])).await.expect(204);
-    stage.switch("it", "start").await;
-    stage.receiver.wait_for("/it", 3, SOON).await;
-    assert_eq!(versions(&stage)[2], 2);
+async fn a_key_of_a_site_sees_and_releases_that_site_only() {
+    let stage = holding().await;
+    stage.api.post("/v1/events", &json!([of_site("9", "o", 1), of_site("8", "o", 1)])).await.expect(202);
+    let scopes = ["sites:read", "sites:write"];
+    let nine = stage.holder(json!({"name": "nine", "scopes": scopes, "sites": ["9"]})).await;
+    let held = nine.all("/v1/held").await;
+    assert_eq!((held.len(), &held[0]["site"]), (1, &json!("9")));
+    let denied: [Answer; 2] =
+        [nine.post("/v1/sites/8/release", &Value::Null).await, nine.delete("/v1/sites/8/held").await];
+    denied.iter().for_each(|answer| drop(answer.expect(404)));
+    nine.post("/v1/sites/9/release", &Value::Null).await.expect(200);
+    let reader = stage.holder(json!({"name": "reader", "scopes": ["sites:read"]})).await;
+    reader.post("/v1/sites/8/release", &Value::Null).await.expect(403);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_that_go_on_without_rejected_events_let_them_go() {
-    let (stage, _) = held().await;
-    stage.edit("it", json!({"delivery": {"on_reject": "continue"}})).await;
-    stage.receiver.wait_for("/it", 3, SOON).await;
-    assert_eq!(versions(&stage)[2], 2);
-    stage.wait_until_idle("it").await;
-    assert_eq!(stage.rejected("it").await.len(), 1, "the rejected one stays in its list");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_an_order_there_is_nothing_to_hold() {
-    let stage = Stage::new().await;
-    let delivery = json!({"ordering": "none", "on_reject": "hold_entity"});
-    let problem = stage.try_integration("it", json!({"delivery": delivery})).await.expect(422);
-    assert_eq!(problem["errors"][0]["path"], "delivery.on_reject");
+async fn no_more_sites_are_held_than_may_be() {
+    let stage = holding().await;
+    let many: Value = (0..1_000).map(|n| of_site(&format!("s-{n}"), "o", 1)).collect();
+    assert_eq!(places(&stage.api.post("/v1/events", &many).await.expect(202), "held").len(), 1_000);
+    let mixed = json!([of_site("one-more", "o", 1), of_site("175", "k", 1)]);
+    let answer = stage.api.post("/v1/events", &mixed).await.expect(207);
+    assert_eq!(slug(&answer["rejected"][0]["problem"]), "held-limit");
+    assert_eq!(places(&answer, "accepted"), [json!(1)], "known sites go on");
+    let held = stage.api.post("/v1/events", &of_site("s-7", "o", 2)).await.expect(202);
+    assert_eq!(places(&held, "held"), [json!(0)], "sites that are held already go on");
 }

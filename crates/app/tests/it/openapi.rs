@@ -14,7 +14,7 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     let event = stage.emit(order("o", 1)).await.remove(0);
     stage.integration("it", from_the_beginning()).await;
     stage.wait_for_rejected("it", 1).await;
-    stage.api.put("/v1/sites/175", &json!({})).await.expect(201);
+    put_site(&stage).await;
     let key = stage.api.post("/v1/keys", &json!({"name": "k", "scopes": ["events:read"]})).await.expect(201);
     let document = stage.api.without_key().get("/v1/openapi.json").await.expect(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
@@ -33,6 +33,9 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
             if verb != "get" && concrete.starts_with("/v1/integrations/it") {
                 put_back(&stage).await;
             }
+            if verb == "delete" && concrete.starts_with("/v1/sites/") {
+                put_site(&stage).await;
+            }
         }
     }
     assert!(calls >= 25, "only {calls} calls");
@@ -40,6 +43,14 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
 
 fn from_the_beginning() -> Value {
     json!({"starts_at": "2020-01-01T00:00:00Z"})
+}
+
+/// Makes the site and its terminal again.
+async fn put_site(stage: &Stage) {
+    for path in ["/v1/sites/175", "/v1/sites/175/terminals/2"] {
+        let answer = stage.api.put(path, &json!({})).await;
+        assert!([200, 201].contains(&answer.status), "{}", answer.text());
+    }
 }
 
 /// Makes the integration and its rejected event again, whatever a call did to them.
@@ -64,7 +75,7 @@ fn fill(path: &str, event: &str, key: &str) -> String {
     } else {
         "it"
     };
-    path.replace("{event_id}", event).replace("{id}", id).replace("{site}", "175")
+    path.replace("{event_id}", event).replace("{id}", id).replace("{site}", "175").replace("{terminal}", "2")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -138,6 +138,27 @@ fn problems(rows: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
         .collect()
 }
 
+/// Says of a call that makes something that it can be repeated under a name.
+fn once(item: &mut PathItem) {
+    let Some(post) = &mut item.post else { return };
+    let answers = &mut post.responses.responses;
+    if !["201", "202"].iter().any(|status| answers.contains_key(*status)) {
+        return;
+    }
+    let name = "1 to 255 printable ASCII characters: the same request under the same name within a day is answered as \
+                the first time, with `Idempotency-Replayed: true`, and does nothing again";
+    let header = text("Idempotency-Key", ParameterIn::Header, Required::False, name);
+    post.parameters.get_or_insert_default().push(header.into());
+    let more = [
+        ("400", "The Idempotency-Key is wrong"),
+        ("409", "The same request is being answered"),
+        ("422", "Another request had this Idempotency-Key"),
+    ];
+    for (status, response) in problems(&more) {
+        answers.entry(status).or_insert(response);
+    }
+}
+
 /// Adds what belongs to the document as a whole.
 pub fn complete(mut api: OpenApi) -> OpenApi {
     api.info = InfoBuilder::new()
@@ -147,6 +168,7 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tsk_…").build();
+    api.paths.paths.iter_mut().filter(|(path, _)| *path != "/v1/events").for_each(|(_, item)| once(item));
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme));
     let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();

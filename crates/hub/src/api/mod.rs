@@ -18,6 +18,7 @@ mod explain;
 mod extract;
 mod feed;
 mod health;
+mod held;
 mod inbox;
 mod integration_doc;
 mod integration_state;
@@ -29,6 +30,7 @@ mod lane_view;
 mod ledger;
 mod logs;
 mod nodes;
+mod once;
 mod outcome;
 mod overview;
 mod paging;
@@ -45,6 +47,7 @@ mod site_values;
 mod sites;
 mod stats;
 mod stream;
+mod terminals;
 mod trial;
 mod usage;
 mod versions;
@@ -53,6 +56,7 @@ mod why;
 use std::any::Any;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -64,6 +68,7 @@ pub use companies::never_stored;
 pub use extract::COMPANY_HEADER;
 pub use integrations::MAX_INTEGRATIONS;
 pub use keys::MAX_KEYS;
+pub use once::{KEY_HEADER, REPLAYED_HEADER};
 pub use paging::{DEFAULT_LIMIT, MAX_LIMIT};
 
 use crate::Hub;
@@ -75,7 +80,7 @@ pub const DOCUMENT_PATH: &str = "/v1/openapi.json";
 /// All routes of the hub. `/metrics` needs the peer's address as [`axum::extract::ConnectInfo`] of a `SocketAddr` among
 /// the request's extensions; without it the peer counts as one from elsewhere.
 pub fn router(hub: Hub) -> Router {
-    let (router, api) = all().split_for_parts();
+    let (router, api) = all(Some(&hub)).split_for_parts();
     router
         .merge(SwaggerUi::new("/docs").url(DOCUMENT_PATH, docs::complete(api)))
         .fallback(nothing_here)
@@ -85,12 +90,16 @@ pub fn router(hub: Hub) -> Router {
 
 /// The API's document (OpenAPI 3.1), made of the handlers.
 pub fn document() -> utoipa::openapi::OpenApi {
-    docs::complete(all().into_openapi())
+    docs::complete(all(None).into_openapi())
 }
 
-/// The way in has no layer at all; everything else catches panics.
-fn all() -> OpenApiRouter<Hub> {
+/// The way in has no layer at all; everything else catches panics and answers named requests once.
+fn all(hub: Option<&Hub>) -> OpenApiRouter<Hub> {
     let looked_at = reading().merge(managing()).merge(operating()).layer(CatchPanicLayer::custom(panicked));
+    let looked_at = match hub {
+        Some(hub) => looked_at.layer(from_fn_with_state(hub.clone(), once::once)),
+        None => looked_at,
+    };
     OpenApiRouter::new().routes(routes!(receive::receive_events)).merge(looked_at)
 }
 
@@ -154,6 +163,11 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(companies::resume_company))
         .routes(routes!(sites::list_sites))
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
+        .routes(routes!(terminals::list_terminals))
+        .routes(routes!(terminals::read_terminal, terminals::save_terminal, terminals::delete_terminal))
+        .routes(routes!(held::list_held))
+        .routes(routes!(held::release_site))
+        .routes(routes!(held::delete_held))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
         .routes(routes!(egress::read_egress))

@@ -16,6 +16,7 @@ use super::docs::{Denied, Guarded, Missing, Stale, Wrong, WrongQuery};
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging, ids_after};
+use super::terminals;
 use crate::Hub;
 use crate::access::Scope;
 use crate::documents::{self, Saved};
@@ -179,7 +180,7 @@ pub async fn save_site(
 
 /// Delete a site
 ///
-/// Its events stay. An event that names it makes it anew.
+/// With its terminals. Its events stay. An event that names it makes it anew.
 #[utoipa::path(
     delete, path = "/v1/sites/{site}", tag = "sites",
     params(("site" = String, Path, description = "The site's id"), Guarded),
@@ -196,6 +197,7 @@ pub async fn delete_site(
     let site = documents::get::<Site>(hub.state(), Some(company.no), &id).await?.ok_or_else(|| unknown(&id))?;
     if_match.check(&etag::of_document(&site))?;
     documents::delete::<Site>(hub.state(), Some(company.no), &id).await?.ok_or_else(|| unknown(&id))?;
+    terminals::delete_of_site(&hub, company, &id).await?;
     hub.sites().changed(company.no).await.map_err(not_saved)?;
     let change = Change::of("site.deleted", format!("site {id}")).before(&site.value);
     audit::note(&hub, &caller, Some(company.no), change).await?;

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::companies::reached;
 use super::docs::{Denied, Missing, WrongQuery};
 use super::extract::{Caller, Params, Place, wrong_param};
-use super::paging::Listing;
+use super::paging::{Limit, Listing, Paging};
 use crate::Hub;
 use crate::problem::{Kind, Problem, Result};
 
@@ -33,6 +33,11 @@ pub struct UsageQuery {
     /// The last day, UTC; today when it is left out.
     #[param(format = Date, example = "2026-11-21")]
     pub to: Option<String>,
+    /// Where to start: the `next` of the page before.
+    pub after: Option<String>,
+    /// Most days of the page.
+    #[param(value_type = usize, minimum = 1, maximum = 500, default = 50)]
+    pub limit: Limit,
 }
 
 /// What a company used on a day.
@@ -64,7 +69,7 @@ pub struct UsageDayView {
 #[utoipa::path(
     get, path = "/v1/companies/{id}/usage", tag = "companies",
     params(("id" = String, Path, description = "The company's external id"), UsageQuery),
-    responses((status = 200, description = "All days", body = Listing<UsageDayView>), Denied, Missing, WrongQuery)
+    responses((status = 200, description = "A page", body = Listing<UsageDayView>), Denied, Missing, WrongQuery)
 )]
 pub async fn read_usage(
     State(hub): State<Hub>,
@@ -80,8 +85,9 @@ pub async fn read_usage(
         ));
     }
     let (from, to) = span(&query, hub.now().day())?;
-    let items = days(hub.usage().of(company.no, from, to).await?);
-    Ok(Json(Listing { items, next: None }))
+    let days = days(hub.usage().of(company.no, from, to).await?);
+    let paging = Paging { after: query.after, limit: query.limit };
+    Ok(Json(Listing::of_all(days, &paging, |d| &d.date)))
 }
 
 fn span(query: &UsageQuery, today: i64) -> Result<(i64, i64)> {
@@ -124,7 +130,7 @@ mod tests {
     use super::*;
 
     fn asked(from: Option<&str>, to: Option<&str>) -> Option<(i64, i64)> {
-        let query = UsageQuery { from: from.map(str::to_owned), to: to.map(str::to_owned) };
+        let query = UsageQuery { from: from.map(str::to_owned), to: to.map(str::to_owned), ..UsageQuery::default() };
         span(&query, 1_000).ok()
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tillstream_store::ReadLimit;
 
 use crate::support::App;
 
@@ -53,4 +54,31 @@ async fn a_stopped_integration_skips_what_was_dropped_and_says_so() {
     let logs = app.get("/v1/integrations/erp/logs").await.body;
     let gap = logs["items"].as_array().unwrap().iter().find(|e| e["action"] == "gap_skipped").expect("a gap is said");
     assert!(gap["reason"].as_str().unwrap().starts_with("3 events"), "{gap}");
+}
+
+#[tokio::test]
+async fn stored_bytes_are_those_of_the_log_and_go_with_it() {
+    let app = App::start().await;
+    let stored = async || app.get("/v1/companies/acme").await.body["usage"]["stored_bytes"].as_u64().unwrap();
+    let mut payloads = 0;
+    for n in 1..40 {
+        let event = json!({"id": n.to_string(), "name": "order.saved", "data": {"text": "x".repeat(500 * n)}});
+        payloads += event["data"].to_string().len() as u64;
+        for _ in 0..2 {
+            assert_eq!(app.post("/v1/events", event.clone()).await.status, 202, "the second one is a repeat");
+        }
+    }
+    let all = ReadLimit { events: 1_000, bytes: usize::MAX };
+    let kept = app.hub.log().read(app.acme, 0, all).await.unwrap();
+    let sizes: usize = kept.iter().map(|e| e.content.size()).sum();
+    assert_eq!(stored().await, sizes as u64);
+    assert!((payloads..payloads * 103 / 100).contains(&stored().await), "{payloads} bytes of payload");
+    app.hub.usage().flush().await;
+    assert_eq!(stored().await, sizes as u64, "nothing is counted twice when it is saved");
+    app.pass(LONG);
+    app.hub.upkeep().await;
+    assert_eq!(app.hub.log().floor(app.acme).await.unwrap(), kept.len() as u64);
+    assert_eq!(stored().await, 0);
+    app.event("order.saved", "d").await;
+    assert!(stored().await > 0);
 }

@@ -52,7 +52,7 @@ async fn limits(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     let held = meter.run("hold", 1, state.hold(of, vec![held_content()], START, room)).await;
     assert!(held.is_none_or(|held| held == [Holding::Duplicate]));
     for ids in [1, 20] {
-        meter.run("unhold", ids, state.unhold(of, "none", (1..=ids).collect())).await;
+        meter.run("unhold", ids, state.unhold(of, "7", (1..=ids).map(|n| 10 * HELD + n).collect())).await;
     }
     for most in [1, 1_000] {
         let asked = |id: &str| {

@@ -18,6 +18,8 @@ const URN: &str = "urn:tillstream:problem:";
 pub struct Tally {
     accepted: u64,
     duplicates: u64,
+    /// Events of sites that nobody knows, which a person has to release.
+    held: u64,
     problems: BTreeMap<String, Problem>,
 }
 
@@ -37,6 +39,7 @@ impl Tally {
             self.accepted += 1;
             self.duplicates += u64::from(row["duplicate"] == true);
         }
+        self.held += rows("held").len() as u64;
         for row in rows("rejected") {
             self.refuse(slug(&row["problem"]), 1, || words(row));
         }
@@ -50,6 +53,7 @@ impl Tally {
     pub fn add(&mut self, other: Tally) {
         self.accepted += other.accepted;
         self.duplicates += other.duplicates;
+        self.held += other.held;
         for (slug, problem) in other.problems {
             self.refuse(slug, problem.count, || problem.example);
         }
@@ -62,7 +66,7 @@ impl Tally {
 
     /// How many events the hub has answered for.
     pub fn total(&self) -> u64 {
-        self.accepted + self.refused()
+        self.accepted + self.held + self.refused()
     }
 
     /// For people.
@@ -76,6 +80,9 @@ impl Tally {
             self.duplicates,
             self.refused(),
         );
+        if self.held > 0 {
+            text.push_str(&format!(", {} held until their sites are released", self.held));
+        }
         for (slug, problem) in &self.problems {
             text.push_str(&format!(
                 "\n  {} × {slug}, such as: {}",
@@ -92,6 +99,7 @@ impl Tally {
         json!({
             "accepted": self.accepted,
             "duplicates": self.duplicates,
+            "held": self.held,
             "refused": self.refused(),
             "seconds": elapsed.as_secs_f64(),
             "problems": self.problems.iter().map(problem).collect::<Vec<_>>(),
@@ -148,6 +156,16 @@ mod tests {
         assert!(text.starts_with("8 events in 2.0 s (4/s): 2 accepted, 1 of them known already, 6 refused"), "{text}");
         assert!(text.contains("1 × invalid-event, such as: event 1 of its request: no name"), "{text}");
         assert!(text.contains("5 × too-large"), "{text}");
+    }
+
+    #[test]
+    fn held_events_are_counted_for_themselves() {
+        let mut tally = Tally::default();
+        let held = json!({"index": 0, "duplicate": false});
+        tally.count(&answer(202, &json!({"accepted": [], "rejected": [], "held": [held]})), 1);
+        assert_eq!((tally.total(), tally.refused()), (1, 0));
+        assert!(tally.text(Duration::from_secs(1)).ends_with("0 refused, 1 held until their sites are released"));
+        assert_eq!(tally.to_json(Duration::from_secs(1))["held"], 1);
     }
 
     #[test]

@@ -69,16 +69,16 @@ CREATE INDEX answers_by_time ON answers (at);
 
 -- Events of sites that nobody knows, and how many there are of each.
 CREATE TABLE held (
-    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id          bigint  GENERATED ALWAYS AS IDENTITY,
     company     integer NOT NULL,
     site        text    COLLATE "C" NOT NULL,
     at          bigint  NOT NULL,
     size        bigint  NOT NULL,
     hash        bytea,
     fingerprint bytea,
-    event       bytea   NOT NULL
+    event       bytea   NOT NULL,
+    PRIMARY KEY (company, site, id)
 );
-CREATE INDEX held_of_site ON held (company, site, id);
 CREATE UNIQUE INDEX held_ids ON held (hash) WHERE hash IS NOT NULL;
 CREATE TABLE held_sites (
     company  integer NOT NULL,
