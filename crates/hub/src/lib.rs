@@ -9,6 +9,7 @@ pub mod deliver;
 pub mod documents;
 pub mod ingest;
 pub mod observe;
+pub mod people;
 pub mod problem;
 pub mod sites;
 mod upkeep;
@@ -24,6 +25,7 @@ use access::Access;
 use deliver::Deliver;
 use ingest::Ingest;
 use observe::Metrics;
+use people::People;
 use sites::Sites;
 
 /// The epoch of a log that was never restored: the first part of positions that are handed out.
@@ -34,6 +36,10 @@ pub const FIRST_EPOCH: u32 = 1;
 pub struct Config {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// Whether the hub itself does TLS.
+    pub tls: bool,
+    /// Whether a proxy in front says who asks and how (`X-Forwarded-…`).
+    pub behind_proxy: bool,
     /// How much may be under way at once.
     pub budgets: deliver::Budgets,
 }
@@ -49,6 +55,7 @@ struct Inner {
     config: Config,
     metrics: Metrics,
     access: Access,
+    people: People,
     ingest: Ingest,
     sites: Arc<Sites>,
     deliver: Deliver,
@@ -69,6 +76,7 @@ impl Hub {
         let sites = Arc::new(Sites::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
             access: Access::new(stores.state.clone()),
+            people: People::default(),
             ingest: Ingest::new(stores.log.clone(), sites.clone(), clock.clone(), metrics.meters.clone()),
             sites,
             deliver,
@@ -122,6 +130,11 @@ impl Hub {
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// What is kept in memory about people.
+    pub fn people(&self) -> &People {
+        &self.0.people
     }
 
     /// The door to the log.

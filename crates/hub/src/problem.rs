@@ -51,6 +51,7 @@ pub enum Kind {
     InvalidEvent,
     NameReserved,
     Quota,
+    TooManyAttempts,
     Internal,
     Behind,
     DiskFull,
@@ -59,7 +60,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 24] = [
+    pub const ALL: [Kind; 25] = [
         Kind::InvalidBody,
         Kind::InvalidQuery,
         Kind::CompanyRequired,
@@ -80,6 +81,7 @@ impl Kind {
         Kind::InvalidEvent,
         Kind::NameReserved,
         Kind::Quota,
+        Kind::TooManyAttempts,
         Kind::Internal,
         Kind::Behind,
         Kind::DiskFull,
@@ -92,8 +94,8 @@ impl Kind {
             Kind::InvalidBody => ("invalid-body", 400, "The request body can't be read"),
             Kind::InvalidQuery => ("invalid-query", 400, "A query parameter is wrong"),
             Kind::CompanyRequired => ("company-required", 400, "The request has to name a company"),
-            Kind::Unauthenticated => ("unauthenticated", 401, "No valid key"),
-            Kind::Forbidden => ("forbidden", 403, "The key may not do this"),
+            Kind::Unauthenticated => ("unauthenticated", 401, "No valid key or session"),
+            Kind::Forbidden => ("forbidden", 403, "This is not allowed"),
             Kind::Suspended => ("suspended", 403, "The company is suspended"),
             Kind::NotFound => ("not-found", 404, "There is no such thing"),
             Kind::MethodNotAllowed => ("method-not-allowed", 405, "This method is not served here"),
@@ -109,6 +111,7 @@ impl Kind {
             Kind::InvalidEvent => ("invalid-event", 422, "The event is wrong"),
             Kind::NameReserved => ("name-reserved", 422, "Only the hub makes events of this name"),
             Kind::Quota => ("quota", 422, "A limit of the company is reached"),
+            Kind::TooManyAttempts => ("too-many-attempts", 429, "Too many attempts"),
             Kind::Internal => ("internal", 500, "Something went wrong here"),
             Kind::Behind => ("behind", 503, "The log is behind"),
             Kind::DiskFull => ("disk-full", 503, "The disk is full or nearly full"),

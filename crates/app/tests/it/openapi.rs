@@ -16,11 +16,12 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     stage.wait_for_rejected("it", 1).await;
     stage.api.put("/v1/sites/175", &json!({})).await.expect(201);
     let key = stage.api.post("/v1/keys", &json!({"name": "k", "scopes": ["events:read"]})).await.expect(201);
+    let user = stage.api.post("/v1/users", &json!({"email": "ada@stores.example"})).await.expect(201);
     let document = stage.api.without_key().get("/v1/openapi.json").await.expect(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let mut calls = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let concrete = fill(path, &event, key["id"].as_str().unwrap());
+        let concrete = fill(path, &event, key["id"].as_str().unwrap(), user["id"].as_str().unwrap());
         for verb in reading_first(operations) {
             calls += 1;
             let method: Method = verb.to_uppercase().parse().unwrap();
@@ -54,11 +55,13 @@ fn reading_first(operations: &Value) -> impl Iterator<Item = &'static str> {
     VERBS.into_iter().filter(|verb| operations.get(verb).is_some())
 }
 
-fn fill(path: &str, event: &str, key: &str) -> String {
+fn fill(path: &str, event: &str, key: &str, user: &str) -> String {
     let id = if path.starts_with("/v1/events/") {
         event
     } else if path.starts_with("/v1/keys/") {
         key
+    } else if path.starts_with("/v1/users/") {
+        user
     } else if path.starts_with("/v1/companies/") {
         "default"
     } else {

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
     ResponseBuilder, SecurityRequirement,
 };
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
+use super::credentials::COOKIE;
 use crate::problem::{MEDIA_TYPE, ProblemBody};
 
 const TITLE: &str = "Tillstream";
@@ -18,6 +19,7 @@ const DESCRIPTION: &str = "Events of stores: in, durable, and out to integration
 Every error is an RFC 9457 problem. Lists are cursor-paged. Times are RFC 3339, UTC. \
 An operator's key names the company in the header `Tillstream-Company`.";
 const KEY_SCHEME: &str = "key";
+const SESSION_SCHEME: &str = "session";
 
 /// Answers of every call with a key.
 pub struct Denied;
@@ -25,6 +27,10 @@ pub struct Denied;
 pub struct Missing;
 /// Answers of updates that may say what they were made from.
 pub struct Stale;
+/// Answers of calls that give something a name.
+pub struct Conflict;
+/// Answers of calls with a password.
+pub struct Guessed;
 /// Answers of calls with parameters.
 pub struct WrongQuery;
 /// Answers of calls with a document.
@@ -58,8 +64,8 @@ impl IntoParams for Guarded {
 impl IntoResponses for Denied {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[
-            ("401", "No valid key"),
-            ("403", "The key lacks a scope; the answer names it"),
+            ("401", "No valid key or session"),
+            ("403", "A scope or privilege is missing; the answer names it"),
             ("500", "Something went wrong here"),
         ])
     }
@@ -74,6 +80,21 @@ impl IntoResponses for Missing {
 impl IntoResponses for Stale {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[("412", "It was changed in between")])
+    }
+}
+
+impl IntoResponses for Conflict {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("409", "Something else has that name")])
+    }
+}
+
+impl IntoResponses for Guessed {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            ("429", "Too many failures of this address or from this peer; Retry-After says when to try again"),
+            ("503", "Too many passwords are being checked"),
+        ])
     }
 }
 
@@ -126,6 +147,12 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("tsk_…").build();
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme));
-    api.security = Some(vec![SecurityRequirement::new(KEY_SCHEME, [""; 0])]);
+    let cookie = ApiKeyValue::with_description(
+        COOKIE,
+        "A person's session. A change also needs the header `Tillstream-Requested-With`, unless it comes from a page of the hub.",
+    );
+    components.add_security_scheme(SESSION_SCHEME, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    let either = [KEY_SCHEME, SESSION_SCHEME].map(|scheme| SecurityRequirement::new(scheme, [""; 0]));
+    api.security = Some(either.to_vec());
     api
 }

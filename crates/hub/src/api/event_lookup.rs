@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
+use super::audit;
 use super::docs::{Denied, Missing};
 use super::event_view::{EventView, find_event};
 use super::extract::{Caller, Place};
@@ -22,6 +23,9 @@ use crate::problem::Result;
 pub async fn read_event(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
     let event = find_event(&hub, &caller, company, &id).await?;
-    let payload = caller.may(Scope::EventsPayload).is_ok();
+    let payload = caller.sees_payload(event.content.site.as_deref());
+    if payload {
+        audit::note_view(&hub, &caller, company.no, format!("event {id}")).await?;
+    }
     Ok(Json(EventView::new(company, &event, payload)).into_response())
 }

@@ -10,6 +10,7 @@ use tillstream_store::ReadLimit;
 use tillstream_store::state::Company;
 use utoipa::IntoParams;
 
+use super::audit;
 use super::docs::{Denied, WrongQuery};
 use super::event_view::{EventView, reaches};
 use super::extract::{Caller, Params};
@@ -87,9 +88,14 @@ pub async fn list_events(
     Params(query): Params<EventQuery>,
 ) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
-    let payload = caller.may(Scope::EventsPayload).is_ok();
     let (events, next) = scan(&hub, company, caller.bound_sites(), &query).await?;
-    let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload)).collect();
+    let payload = |e: &Event| caller.sees_payload(e.content.site.as_deref());
+    let mut shown = events.iter().filter(|e| payload(e)).map(|e| e.seq);
+    if let Some(first) = shown.next() {
+        let last = shown.next_back().unwrap_or(first);
+        audit::note_view(&hub, &caller, company.no, format!("events {first} to {last}")).await?;
+    }
+    let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload(e))).collect();
     Ok(Json(Listing { items, next: next.map(|seq| seq.to_string()) }).into_response())
 }
 

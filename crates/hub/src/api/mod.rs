@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod brake;
 mod companies;
+mod credentials;
 mod docs;
 mod etag;
 mod event_lookup;
@@ -23,12 +24,15 @@ mod lane_view;
 mod logs;
 mod nodes;
 mod paging;
+mod portal_sessions;
 mod receive;
 mod rejected;
 pub mod schema;
+mod sessions;
 mod signing;
 mod sites;
 mod stats;
+mod users;
 mod versions;
 
 use std::any::Any;
@@ -42,10 +46,13 @@ use utoipa_swagger_ui::SwaggerUi;
 
 pub use body::{MAX_DOCUMENT_BYTES, MAX_EVENTS_BYTES};
 pub use companies::never_stored;
+pub use credentials::{COOKIE, REQUESTED_WITH};
 pub use extract::COMPANY_HEADER;
 pub use integrations::MAX_INTEGRATIONS;
 pub use keys::MAX_KEYS;
 pub use paging::{DEFAULT_LIMIT, MAX_LIMIT};
+pub use portal_sessions::MAX_PORTAL_SECONDS;
+pub use users::{MAX_PRIVILEGES, MAX_USERS};
 
 use crate::Hub;
 use crate::problem::{Kind, Problem};
@@ -71,7 +78,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// The way in has no layer at all; everything else catches panics.
 fn all() -> OpenApiRouter<Hub> {
-    let looked_at = reading().merge(managing()).merge(operating()).layer(CatchPanicLayer::custom(panicked));
+    let looked_at =
+        reading().merge(managing()).merge(people()).merge(operating()).layer(CatchPanicLayer::custom(panicked));
     OpenApiRouter::new().routes(routes!(receive::receive_events)).merge(looked_at)
 }
 
@@ -116,6 +124,19 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
+}
+
+fn people() -> OpenApiRouter<Hub> {
+    OpenApiRouter::new()
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::read_user, users::patch_user, users::delete_user))
+        .routes(routes!(users::create_link))
+        .routes(routes!(sessions::sign_in))
+        .routes(routes!(sessions::read_session, sessions::sign_out))
+        .routes(routes!(sessions::change_password))
+        .routes(routes!(sessions::follow_link))
+        .routes(routes!(portal_sessions::create_portal_session))
+        .routes(routes!(portal_sessions::begin_portal_session))
 }
 
 fn operating() -> OpenApiRouter<Hub> {
