@@ -1,4 +1,4 @@
-//! What a hub needs before anybody can use it: a company and a key.
+//! What a hub needs before anybody can use it: a company, a key, and somebody who signs in.
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use tillstream_hub::access::{self, NewKey};
 use tillstream_hub::api::never_stored;
+use tillstream_hub::people::{self, User};
 use tillstream_model::{CompanyNo, Time};
-use tillstream_store::state::{Bound, Company};
+use tillstream_store::state::{Bound, Company, Key};
 use tillstream_store::{Retention, State};
 
 use crate::config;
@@ -20,17 +21,22 @@ const FIRST_KEY: &str = "first start";
 /// Mode of the file with the first key: its owner's alone.
 const KEY_FILE_MODE: u32 = 0o600;
 
-/// The key that the first start made.
+/// What the first start made.
 #[derive(Debug)]
 pub struct FirstKey {
     /// The key; it is shown once.
     pub key: String,
     /// Where commands on the same machine find it.
     pub file: PathBuf,
+    /// The token with which the administrator sets a password, once.
+    pub sign_in: String,
 }
 
-/// Makes the first company and a key for everything in it, unless they exist. A company without any key gets one too:
-/// nobody could use it otherwise.
+/// The administrator that a first start makes, by their address and name.
+pub const ADMINISTRATOR: (&str, &str) = ("admin@localhost", "Administrator");
+
+/// Makes the first company, a key for everything in it and an administrator, unless it has a key. A company without any
+/// key gets one too: nobody could use it otherwise.
 ///
 /// # Errors
 /// When the state or the key file cannot be written.
@@ -49,18 +55,32 @@ pub async fn first_start(state: &dyn State, data: &Path, now: Time) -> anyhow::R
     };
     let (key, stored) = new.make(rand::random(), rand::random(), now);
     write_private(&file, &key).with_context(|| format!("write the first key to {}", file.display()))?;
+    let sign_in = administrator(state, company.no, now).await?;
     state.create_key(stored).await?;
-    Ok(Some(FirstKey { key, file }))
+    Ok(Some(FirstKey { key, file, sign_in }))
 }
 
-/// A key of the first company, saved; the text is not kept anywhere.
+/// A link's token for the administrator, who is made if they are not there: a first start that broke off is repeated.
+async fn administrator(state: &dyn State, of: CompanyNo, now: Time) -> anyhow::Result<String> {
+    let (email, name) = ADMINISTRATOR;
+    let user = match people::by_email(state, of, email).await? {
+        Some(known) => known,
+        None => {
+            let new = User::administrator(email.to_owned(), name.to_owned());
+            people::create(state, of, &people::new_id(rand::random()), &new).await?
+        }
+    };
+    Ok(people::make_link(state, of, &user, rand::random(), now).await?.0)
+}
+
+/// Saves a new key; gives its text, which is not kept anywhere, and what is stored of it.
 ///
 /// # Errors
 /// When the state cannot be written.
-pub async fn make_key(state: &dyn State, new: NewKey, now: Time) -> anyhow::Result<String> {
-    let (key, stored) = new.make(rand::random(), rand::random(), now);
-    state.create_key(stored).await?;
-    Ok(key)
+pub async fn make_key(state: &dyn State, new: NewKey, now: Time) -> anyhow::Result<(String, Key)> {
+    let (text, key) = new.make(rand::random(), rand::random(), now);
+    state.create_key(key.clone()).await?;
+    Ok((text, key))
 }
 
 /// The first company, made if there is none.

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve};
+use crate::commands::{completions, config, emit, integrations, keys, listen, migrate, serve, users};
 use crate::demo;
 
 const EXAMPLES: &str = "\
@@ -33,6 +33,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Make, list and delete API keys, in the data folder
     Keys(keys::Args),
+    /// Make and list the people who sign in, and print sign-in links, in the data folder
+    Users(users::Args),
     /// Look at and change the integrations of a running hub
     Integrations(integrations::Args),
     /// Send events to a hub: from a file, standard input, or generated

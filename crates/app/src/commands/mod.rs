@@ -7,4 +7,6 @@ pub mod integrations;
 pub mod keys;
 pub mod listen;
 pub mod migrate;
+pub mod place;
 pub mod serve;
+pub mod users;
