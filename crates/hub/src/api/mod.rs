@@ -24,6 +24,7 @@ mod lane_view;
 mod logs;
 mod nodes;
 mod paging;
+mod passwords;
 mod portal_sessions;
 mod receive;
 mod rejected;

@@ -16,7 +16,7 @@ use super::etag::IfMatch;
 use super::extract::{Caller, MaybeDoc, Place};
 use super::integration_view::{Show, SigningView};
 use super::integrations::{Edit, find, object};
-use super::sessions::reauthenticate;
+use super::passwords::reauthenticate;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, Result};

@@ -208,7 +208,7 @@ async fn a_look_at_a_payload_is_noted_once_an_hour_for_each_person_and_never_for
         assert_eq!(seen.body["data"]["total"], 12.5);
     }
     let look = (format!("user {ada}"), "payload.viewed".to_owned());
-    assert_eq!(looks().await, [look.clone()]);
+    assert_eq!(looks().await, std::slice::from_ref(&look));
     app.pass(Duration::from_secs(3_600));
     app.open(Method::GET, &path, &[("cookie", &cookie)], json!({})).await;
     assert_eq!(looks().await, [look.clone(), look]);
