@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tillstream_hub::access::{self, NewKey};
 use tillstream_hub::api::never_stored;
-use tillstream_hub::people::{self, User};
+use tillstream_hub::people::{self, NotSaved, User};
 use tillstream_model::{CompanyNo, Time};
 use tillstream_store::state::{Bound, Company, Key};
 use tillstream_store::{Retention, State};
@@ -18,6 +19,9 @@ use crate::config;
 const FIRST_COMPANY: &str = "default";
 /// What the first key is called.
 const FIRST_KEY: &str = "first start";
+/// Looks for the administrator while another node makes them, and the wait between two.
+const ADMINISTRATOR_TRIES: usize = 20;
+const ADMINISTRATOR_PAUSE: Duration = Duration::from_millis(100);
 /// Mode of the file with the first key: its owner's alone.
 const KEY_FILE_MODE: u32 = 0o600;
 
@@ -63,14 +67,23 @@ pub async fn first_start(state: &dyn State, data: &Path, now: Time) -> anyhow::R
 /// A link's token for the administrator, who is made if they are not there: a first start that broke off is repeated.
 async fn administrator(state: &dyn State, of: CompanyNo, now: Time) -> anyhow::Result<String> {
     let (email, name) = ADMINISTRATOR;
-    let user = match people::by_email(state, of, email).await? {
-        Some(known) => known,
-        None => {
-            let new = User::administrator(email.to_owned(), name.to_owned());
-            people::create(state, of, &people::new_id(rand::random()), &new).await?
-        }
-    };
-    Ok(people::make_link(state, of, &user, rand::random(), now).await?.0)
+    for _ in 0..ADMINISTRATOR_TRIES {
+        let new = User::administrator(email.to_owned(), name.to_owned());
+        let user = match people::by_email(state, of, email).await? {
+            Some(known) => known,
+            None => match people::create(state, of, &people::new_id(rand::random()), &new, now).await {
+                Ok(made) => made,
+                // Another node makes them in this moment.
+                Err(NotSaved::Taken(_)) => {
+                    tokio::time::sleep(ADMINISTRATOR_PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            },
+        };
+        return Ok(people::make_link(state, of, &user, rand::random(), now).await?.0);
+    }
+    bail!("the administrator {email} is being made by another node that does not finish; start again in a minute")
 }
 
 /// Saves a new key; gives its text, which is not kept anywhere, and what is stored of it.

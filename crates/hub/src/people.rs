@@ -23,6 +23,8 @@ pub const LINK_LIFE: Duration = Duration::from_secs(24 * 3_600);
 pub const PORTAL_LINK_LIFE: Duration = Duration::from_secs(10 * 60);
 /// Longest e-mail address, in bytes (RFC 5321).
 pub const MAX_EMAIL: usize = 254;
+/// How long an address is kept for somebody who is being saved.
+const ADDRESS_HELD: Duration = Duration::from_secs(60);
 /// Documents that are looked at at once when ended ones are removed.
 const PAGE: usize = 500;
 
@@ -157,16 +159,28 @@ pub async fn by_email(state: &dyn State, of: CompanyNo, email: &str) -> Result<O
 }
 
 /// Makes somebody.
-pub async fn create(state: &dyn State, of: CompanyNo, id: &str, user: &User) -> Result<Saved<User>, NotSaved> {
-    take_address(state, of, &user.email, id).await?;
+pub async fn create(
+    state: &dyn State,
+    of: CompanyNo,
+    id: &str,
+    user: &User,
+    now: Time,
+) -> Result<Saved<User>, NotSaved> {
+    take_address(state, of, &user.email, id, now).await?;
     Ok(documents::put(state, Some(of), id, user, Expected::New).await?)
 }
 
 /// Saves somebody over what is known of them.
-pub async fn save(state: &dyn State, of: CompanyNo, known: &Saved<User>, user: &User) -> Result<Saved<User>, NotSaved> {
+pub async fn save(
+    state: &dyn State,
+    of: CompanyNo,
+    known: &Saved<User>,
+    user: &User,
+    now: Time,
+) -> Result<Saved<User>, NotSaved> {
     let moves = folded(&known.value.email) != folded(&user.email);
     if moves {
-        take_address(state, of, &user.email, &known.id).await?;
+        take_address(state, of, &user.email, &known.id, now).await?;
     }
     let saved = documents::put(state, Some(of), &known.id, user, Expected::Version(known.version)).await?;
     if moves {
@@ -185,13 +199,16 @@ pub async fn delete(state: &dyn State, of: CompanyNo, id: &str) -> Result<Option
     Ok(gone)
 }
 
-/// Takes an address for somebody; one whose owner is gone, after a crash between two saves, is free.
-async fn take_address(state: &dyn State, of: CompanyNo, email: &str, user: &str) -> Result<(), NotSaved> {
+/// Takes an address for somebody. One that was taken for somebody who was never saved, because of a crash in between,
+/// is free after [`ADDRESS_HELD`].
+async fn take_address(state: &dyn State, of: CompanyNo, email: &str, user: &str, now: Time) -> Result<(), NotSaved> {
     let (id, address) = (folded(email), Address { user: user.to_owned() });
     let expected = match documents::get::<Address>(state, Some(of), &id).await? {
         None => Expected::New,
         Some(known) if known.value.user == user => return Ok(()),
-        Some(known) if by_email(state, of, email).await?.is_none() => Expected::Version(known.version),
+        Some(known) if known.updated_at + ADDRESS_HELD <= now && by_email(state, of, email).await?.is_none() => {
+            Expected::Version(known.version)
+        }
         Some(_) => return Err(NotSaved::Taken(email.to_owned())),
     };
     match documents::put(state, Some(of), &id, &address, expected).await {

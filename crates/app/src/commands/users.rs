@@ -122,7 +122,7 @@ async fn create(
         bail!("the company has {MAX_USERS} people, and no more are possible; delete some");
     }
     let user = User::new(email, name, privileges.into_iter().map(Grant::whole).collect());
-    let saved = people::create(&*state, company.no, &people::new_id(rand::random()), &user).await?;
+    let saved = people::create(&*state, company.no, &people::new_id(rand::random()), &user, wire::now()).await?;
     let after = Some(document(&saved, None));
     audit::note(&*state, Some(company.no), "user.created", format!("user {}", saved.id), (None, after)).await?;
     print_link(&*state, &company, &saved, &config, reached).await

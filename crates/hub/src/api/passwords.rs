@@ -93,7 +93,7 @@ pub async fn set_password(hub: &Hub, of: CompanyNo, user: Saved<User>, hash: Str
     loop {
         let generation = known.value.generation + 1;
         let new = User { password: Some(hash.clone()), generation, ..known.value.clone() };
-        let error = match people::save(hub.state(), of, &known, &new).await {
+        let error = match people::save(hub.state(), of, &known, &new, hub.now()).await {
             Ok(saved) => {
                 hub.access().person_changed(&saved.id);
                 return Ok(saved);

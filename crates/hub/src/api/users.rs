@@ -204,7 +204,7 @@ pub async fn create_user(
     may_govern(&caller, &user)?;
     check_quota(&hub, company).await?;
     let id = people::new_id(rand::random());
-    let saved = people::create(hub.state(), company.no, &id, &user).await.map_err(not_saved)?;
+    let saved = people::create(hub.state(), company.no, &id, &user, hub.now()).await.map_err(not_saved)?;
     let listed = UserView::new(&saved, None);
     audit::note(&hub, &caller, Some(company.no), Change::of("user.created", object(&id)).after(&listed)).await?;
     let link = link(&hub, company, &saved, &way).await?;
@@ -241,7 +241,7 @@ pub async fn patch_user(
     if user == known.value {
         return answer(&known, &view(&hub, company, &known).await?, StatusCode::OK);
     }
-    let saved = people::save(hub.state(), company.no, &known, &user).await.map_err(not_saved)?;
+    let saved = people::save(hub.state(), company.no, &known, &user, hub.now()).await.map_err(not_saved)?;
     hub.access().person_changed(&id);
     let (before, after) = (view(&hub, company, &known).await?, view(&hub, company, &saved).await?);
     let change = Change::of("user.changed", object(&id)).before(&before).after(&after);

@@ -85,6 +85,20 @@ async fn a_session_ends_after_7_days_however_it_is_used() {
 }
 
 #[tokio::test]
+async fn an_address_whose_owner_was_never_saved_is_free_after_a_minute() {
+    let app = App::start().await;
+    let orphan = json!({"user": "usr_gone"}).to_string();
+    let expected = tillstream_store::state::Expected::New;
+    app.hub.state().put_document(Some(app.acme), "user_email", "ada@acme", orphan, expected).await.unwrap();
+    let make = async || app.post("/v1/users", json!({"email": "ada@acme"})).await;
+    app.pass(MINUTE - Duration::from_millis(1));
+    assert_problem(&make().await, 409, "taken");
+    app.pass(Duration::from_millis(1));
+    assert_eq!(make().await.status, 201);
+    assert_problem(&make().await, 409, "taken");
+}
+
+#[tokio::test]
 async fn a_link_is_good_for_a_day_and_another_password_ends_it() {
     let app = App::start().await;
     let (ada, first) = app.somebody("ada@acme", json!([])).await;
