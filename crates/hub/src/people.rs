@@ -23,6 +23,8 @@ pub const LINK_LIFE: Duration = Duration::from_secs(24 * 3_600);
 pub const PORTAL_LINK_LIFE: Duration = Duration::from_secs(10 * 60);
 /// Longest e-mail address, in bytes (RFC 5321).
 pub const MAX_EMAIL: usize = 254;
+/// Longest name, in characters.
+pub const MAX_NAME: usize = 200;
 /// How long an address is kept for somebody who is being saved.
 const ADDRESS_HELD: Duration = Duration::from_secs(60);
 /// Documents that are looked at at once when ended ones are removed.
@@ -144,6 +146,11 @@ pub fn is_email(text: &str) -> bool {
     };
     let parts: Vec<&str> = text.split('@').collect();
     folded(text).len() <= MAX_EMAIL && text.len() <= MAX_EMAIL && parts.len() == 2 && parts.into_iter().all(plain)
+}
+
+/// Whether a text may be a name; an empty one is none yet.
+pub fn is_name(text: &str) -> bool {
+    text.chars().count() <= MAX_NAME && !text.chars().any(char::is_control)
 }
 
 /// A new id for somebody.

@@ -114,6 +114,9 @@ async fn create(
     if !people::is_email(&email) {
         return Err(Wrong::new(format!("\"{email}\" is no e-mail address")).into());
     }
+    if !people::is_name(&name) {
+        return Err(Wrong::new(format!("a name has at most {} characters", people::MAX_NAME)).into());
+    }
     let config = of.place.config()?;
     let state = wire::open_state(&config).await?;
     let first = bootstrap::first_company(&*state).await?;

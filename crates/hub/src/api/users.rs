@@ -21,13 +21,11 @@ use crate::Hub;
 use crate::access::sessions::Presence;
 use crate::access::{Grant, Powers, Scope, Scopes};
 use crate::documents::{self, Saved};
-use crate::people::{self, NotSaved, User, UserStatus, is_email};
+use crate::people::{self, MAX_NAME, NotSaved, User, UserStatus, is_email, is_name};
 use crate::problem::{Kind, Problem, Result};
 
 /// Most people of a company.
 pub const MAX_USERS: usize = 1_000;
-/// Longest name, in characters.
-pub const MAX_NAME: usize = 200;
 /// Most privileges of somebody, counted with their sites.
 pub const MAX_PRIVILEGES: usize = 32;
 /// Most sites of one privilege.
@@ -371,7 +369,7 @@ fn check(user: &User) -> Result<()> {
     if !is_email(&user.email) {
         wrong.push(WrongValue::new("email", "an e-mail address of at most 254 bytes"));
     }
-    if user.name.chars().count() > MAX_NAME || user.name.chars().any(char::is_control) {
+    if !is_name(&user.name) {
         wrong.push(WrongValue::new("name", format!("at most {MAX_NAME} characters")));
     }
     if user.privileges.len() > MAX_PRIVILEGES {

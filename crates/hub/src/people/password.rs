@@ -66,7 +66,10 @@ impl Passwords {
     pub async fn check(&self, password: String, stored: Option<String>) -> Result<bool, Busy> {
         self.work(move || match stored {
             Some(stored) => is_same(&password, &stored),
-            None => hash(&password, [0; 16]).is_none(),
+            None => {
+                std::hint::black_box(hash(&password, [0; 16]));
+                false
+            }
         })
         .await
     }

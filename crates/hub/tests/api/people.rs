@@ -5,12 +5,14 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
 use serde_json::{Value, json};
+use tillstream_hub::Config;
 use tillstream_hub::access::sessions::{IDLE, LONGEST, MAX_SESSIONS};
+use tillstream_hub::api::MAX_USERS;
 use tillstream_hub::people::{LINK_LIFE, Link, PORTAL_LINK_LIFE, PortalLink, throttle};
 use tillstream_hub::{access, documents, people};
-use tillstream_store::state::AuditFilter;
+use tillstream_store::state::{AuditFilter, Expected};
 
-use crate::support::{Answer, App, assert_fits, assert_problem};
+use crate::support::{Answer, App, assert_fits, assert_problem, places};
 
 const PASSWORD: &str = "correct horse battery";
 const MINUTE: Duration = Duration::from_secs(60);
@@ -88,14 +90,64 @@ async fn a_session_ends_after_7_days_however_it_is_used() {
 async fn an_address_whose_owner_was_never_saved_is_free_after_a_minute() {
     let app = App::start().await;
     let orphan = json!({"user": "usr_gone"}).to_string();
-    let expected = tillstream_store::state::Expected::New;
-    app.hub.state().put_document(Some(app.acme), "user_email", "ada@acme", orphan, expected).await.unwrap();
+    app.hub.state().put_document(Some(app.acme), "user_email", "ada@acme", orphan, Expected::New).await.unwrap();
     let make = async || app.post("/v1/users", json!({"email": "ada@acme"})).await;
     app.pass(MINUTE - Duration::from_millis(1));
     assert_problem(&make().await, 409, "taken");
     app.pass(Duration::from_millis(1));
     assert_eq!(make().await.status, 201);
     assert_problem(&make().await, 409, "taken");
+}
+
+#[tokio::test]
+async fn a_company_has_no_more_people_than_the_most() {
+    let app = App::start().await;
+    let saves = (1..MAX_USERS).map(|n| {
+        let (state, id) = (app.hub.state(), format!("usr_{n}"));
+        let (body, of) = (json!({"email": format!("{n}@acme")}).to_string(), Some(app.acme));
+        async move { state.put_document(of, "user", &id, body, Expected::New).await.unwrap() }
+    });
+    futures_util::future::join_all(saves).await;
+    let make = async |email: &str| app.post("/v1/users", json!({"email": email})).await;
+    assert_eq!(make("last@acme").await.status, 201);
+    assert_problem(&make("more@acme").await, 422, "quota");
+}
+
+#[tokio::test]
+async fn what_signs_in_is_bounded() {
+    let app = App::start().await;
+    let at_most = |company: usize, email: usize, password: usize| json!({"company": "c".repeat(company), "email": "e".repeat(email), "password": "ü".repeat(password)});
+    let ask = async |body: Value| app.open(Method::POST, "/v1/sessions", &[], body).await;
+    assert_problem(&ask(at_most(64, people::MAX_EMAIL, 200)).await, 401, "unauthenticated");
+    let answer = ask(at_most(65, people::MAX_EMAIL + 1, 201)).await;
+    assert_problem(&answer, 422, "invalid");
+    assert_eq!(places(&answer), ["email", "password", "company"]);
+}
+
+#[tokio::test]
+async fn a_proxy_in_front_says_who_asks_and_how() {
+    let app = App::with(Config { behind_proxy: true, ..Config::default() }).await;
+    let forwarded = [("x-forwarded-host", "hub.example"), ("x-forwarded-proto", "https")];
+    let key = format!("Bearer {}", app.key);
+    let headers = [&forwarded[..], &[("authorization", &key)]].concat();
+    let made = app.open(Method::POST, "/v1/users", &headers, json!({"email": "ada@acme"})).await;
+    let link = made.body["link"]["token"].as_str().unwrap();
+    assert_eq!(made.body["link"]["url"], format!("https://hub.example/sign-in#token={link}"));
+    let body = json!({"token": link, "password": PASSWORD});
+    let answer = app.open(Method::POST, "/v1/sessions/links", &forwarded, body).await;
+    assert!(answer.headers["set-cookie"].to_str().unwrap().ends_with("; Secure"));
+    let sign_in = async |peers: &str, email: &str| {
+        let body = json!({"email": email, "password": PASSWORD});
+        app.open(Method::POST, "/v1/sessions", &[("x-forwarded-for", peers)], body).await
+    };
+    for n in 0..throttle::MAX_FAILURES {
+        let peers = format!("10.0.0.{n}, 203.0.113.7");
+        assert_problem(&sign_in(&peers, &format!("{n}@acme")).await, 401, "unauthenticated");
+    }
+    assert_problem(&sign_in("203.0.113.7", "ada@acme").await, 429, "too-many-attempts");
+    let other = sign_in("203.0.113.7, 203.0.113.8", "ada@acme").await;
+    assert!(!other.headers["set-cookie"].to_str().unwrap().contains("Secure"), "this one came over http");
+    cookie(&other);
 }
 
 #[tokio::test]
