@@ -4,7 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{
     apply, backup, companies, completions, config, doctor, emit, integrations, jobs, keys, listen, master_key, migrate,
-    replay, restore, serve, why,
+    replay, restore, serve, users, why,
 };
 use crate::demo;
 
@@ -36,6 +36,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Make, list and delete API keys, in the data folder
     Keys(keys::Args),
+    /// Make and list the people who sign in, and print sign-in links, in the data folder
+    Users(users::Args),
     /// Look at and change the integrations of a running hub
     Integrations(integrations::Args),
     /// Send past events to an integration once more

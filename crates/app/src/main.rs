@@ -1,6 +1,7 @@
 //! Tillstream: stores' events in, one durable log, signed webhooks out. One binary with everything in it.
 
 mod api_client;
+mod audit;
 mod bootstrap;
 mod cli;
 mod commands;
@@ -15,6 +16,7 @@ mod progress;
 mod server;
 mod shutdown;
 mod signature;
+mod tls;
 mod wire;
 
 use std::process::ExitCode;
@@ -53,6 +55,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => commands::serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Keys(args) => commands::keys::run(args).await.map(done),
+        Command::Users(args) => commands::users::run(args).await.map(done),
         Command::Integrations(args) => commands::integrations::run(args).await.map(done),
         Command::Replay(args) => commands::replay::run(args).await.map(done),
         Command::Jobs(args) => commands::jobs::run(args).await.map(done),

@@ -10,13 +10,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bootstrap::{self, FirstKey};
 use crate::config::Config;
+use crate::tls::Tls;
 use crate::{server, wire};
 
 /// A running hub with its server.
 pub struct Process {
     /// Where it listens.
     pub address: SocketAddr,
-    /// The key of its first start, if this is it.
+    /// Whether it listens with TLS.
+    is_tls: bool,
+    /// What its first start made, if this is it.
     pub first_key: Option<FirstKey>,
     hub: Hub,
     stop: CancellationToken,
@@ -30,20 +33,30 @@ impl Process {
     /// When the engine cannot be opened or a first start cannot be written.
     pub async fn start(config: &Config, listener: TcpListener) -> anyhow::Result<Self> {
         let address = listener.local_addr()?;
+        let tls = config.tls.clone().map(Tls::load).transpose()?;
         let stores = wire::open(config, address).await?;
         let first_key = bootstrap::first_start(&*stores.state, &config.data, wire::now()).await?;
         let outbound = Client::new(config.policy.clone(), Options::default());
-        let settings = tillstream_hub::Config { metrics_public: config.metrics_public, ..Default::default() };
+        let settings = tillstream_hub::Config {
+            metrics_public: config.metrics_public,
+            tls: tls.is_some(),
+            behind_proxy: config.behind_proxy,
+            ..Default::default()
+        };
         let hub = Hub::start(stores, outbound, settings, wire::clock()).await?;
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();
-        server.spawn(server::serve(listener, hub.router(), stop.clone()));
-        Ok(Self { address, first_key, hub, stop, server })
+        if let Some(tls) = tls.clone() {
+            server.spawn(tls.watch(stop.clone()));
+        }
+        let acceptor = tls.as_ref().map(Tls::acceptor);
+        server.spawn(server::serve_with(listener, acceptor, hub.router(), stop.clone()));
+        Ok(Self { address, is_tls: tls.is_some(), first_key, hub, stop, server })
     }
 
     /// Where it can be reached from this machine.
     pub fn url(&self) -> String {
-        url_of(self.address)
+        url_of(self.address, self.is_tls)
     }
 
     /// Takes no more requests, then lets the lanes finish and commit.
@@ -56,11 +69,11 @@ impl Process {
 }
 
 /// The URL of an address that listens here; one for every address is reached by loopback.
-pub fn url_of(mut address: SocketAddr) -> String {
+pub fn url_of(mut address: SocketAddr, is_tls: bool) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { [0, 0, 0, 0, 0, 0, 0, 1].into() });
     }
-    format!("http://{address}")
+    format!("{}://{address}", if is_tls { "https" } else { "http" })
 }
 
 #[cfg(test)]
@@ -69,9 +82,10 @@ mod tests {
 
     #[test]
     fn the_url_of_every_address_is_loopback() {
-        let url = |address: &str| url_of(address.parse().unwrap());
+        let url = |address: &str| url_of(address.parse().unwrap(), false);
         assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
         assert_eq!(url("[::]:80"), "http://[::1]:80");
         assert_eq!(url("127.0.0.2:80"), "http://127.0.0.2:80");
+        assert_eq!(url_of("127.0.0.1:443".parse().unwrap(), true), "https://127.0.0.1:443");
     }
 }

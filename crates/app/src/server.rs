@@ -15,14 +15,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
 
 /// Most connections at once; further ones wait in the system's queue.
 pub const MAX_CONNECTIONS: usize = 10_000;
+/// How long a TLS handshake may take.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a request's head may take to arrive.
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Largest head of an HTTP/1.1 request, in bytes; also the connection's read buffer.
@@ -49,6 +53,11 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Serves until `stop`, then lets requests under way end within [`DRAIN_TIMEOUT`]. HTTP/1.1 and, with prior
 /// knowledge, HTTP/2. Handlers find the caller's address as [`ConnectInfo`].
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    serve_with(listener, None, router, stop).await;
+}
+
+/// As [`serve`]; with TLS on every connection if there is one to do it, then also HTTP/2 as the two sides agree.
+pub async fn serve_with(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, stop: CancellationToken) {
     let builder = builder();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -59,7 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             Some(_) = connections.join_next() => {}
             (stream, peer, permit) = accept(&listener, &permits) => {
                 let connection = Connection { stream, peer, permit, watcher: graceful.watcher() };
-                connections.spawn(connection.run(builder.clone(), router.clone()));
+                connections.spawn(connection.run(tls.clone(), builder.clone(), router.clone()));
             }
         }
     }
@@ -105,23 +114,40 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run(self, builder: Builder<TokioExecutor>, router: Router) {
+    async fn run(self, tls: Option<TlsAcceptor>, builder: Builder<TokioExecutor>, router: Router) {
         // Answers are small: waiting to fill a packet would cost up to 40 ms.
         if let Err(error) = self.stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let peer = self.peer;
-        let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let mut router = router.clone();
-            async move { Ok::<_, Infallible>(call(&mut router, request).await) }
-        });
-        let connection = builder.serve_connection(TokioIo::new(self.stream), service).into_owned();
-        if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!(%peer, error, "a connection broke");
+        let Self { stream, peer, permit, watcher } = self;
+        match tls {
+            None => talk(stream, peer, watcher, builder, router).await,
+            Some(tls) => match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                Ok(Ok(stream)) => talk(stream, peer, watcher, builder, router).await,
+                Ok(Err(error)) => tracing::debug!(%peer, %error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!(%peer, "a TLS handshake took too long"),
+            },
         }
-        drop(self.permit);
+        drop(permit);
+    }
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    peer: SocketAddr,
+    watcher: Watcher,
+    builder: Builder<TokioExecutor>,
+    router: Router,
+) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let mut router = router.clone();
+        async move { Ok::<_, Infallible>(call(&mut router, request).await) }
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%peer, error, "a connection broke");
     }
 }
 

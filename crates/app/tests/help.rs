@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 43] = [
+const COMMANDS: [&[&str]; 47] = [
     &[],
     &["serve"],
     &["demo"],
@@ -11,6 +11,10 @@ const COMMANDS: [&[&str]; 43] = [
     &["keys", "create"],
     &["keys", "list"],
     &["keys", "delete"],
+    &["users"],
+    &["users", "create"],
+    &["users", "list"],
+    &["users", "link"],
     &["integrations"],
     &["integrations", "list"],
     &["integrations", "show"],

@@ -1,8 +1,14 @@
-//! Who may do what: keys, their scopes, and a small cache of both (`contracts/hub-api.md`, "Who may do what").
+//! Who may do what: keys and sessions, their scopes, and a small cache of both (`contracts/hub-api.md`, "Who may do
+//! what").
 
 mod cache;
+mod holder;
+mod privilege;
 mod scope;
+pub mod sessions;
+pub mod token;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
@@ -14,6 +20,9 @@ use tillstream_store::state::{Bound, Company, Key};
 use tillstream_store::{State, StoreError};
 
 pub use cache::{CACHED_FOR, CACHED_KEYS, is_fresh};
+use holder::still_valid;
+pub use holder::{Holder, Who};
+pub use privilege::{Grant, Powers, Privilege};
 pub use scope::{ALL, NoScope, Scope, Scopes};
 
 /// What every key starts with.
@@ -55,31 +64,11 @@ impl NewKey {
     }
 }
 
-/// Who holds a key, as far as requests need it.
-#[derive(Debug)]
-pub struct Holder {
-    /// The key's id.
-    pub key_id: String,
-    /// What the key may do.
-    pub scopes: Scopes,
-    /// What it may do it with.
-    pub bound: Bound,
-    /// Whose key it is; None for an operator's.
-    pub company: Option<Arc<Company>>,
-    expires_at: Option<Time>,
-}
-
-impl Holder {
-    /// As it stands in logs of changes.
-    pub fn actor(&self) -> String {
-        format!("key {}", self.key_id)
-    }
-}
-
 /// Looks up keys and companies, and keeps them for a moment.
 pub struct Access {
     state: Arc<dyn State>,
     cache: cache::Cache,
+    sessions: cache::Cache,
     companies: Mutex<Companies>,
 }
 
@@ -92,11 +81,14 @@ struct Companies {
 impl Access {
     /// Looks up in this state.
     pub fn new(state: Arc<dyn State>) -> Self {
-        Self { state, cache: cache::Cache::default(), companies: Mutex::default() }
+        Self { state, cache: cache::Cache::default(), sessions: cache::Cache::default(), companies: Mutex::default() }
     }
 
-    /// Who holds this key at `now`; None when nobody does any more.
+    /// Who holds this key, or token of the portal inside somebody's page, at `now`; None when nobody does any more.
     pub async fn holder(&self, key: &str, now: Time) -> Result<Option<Arc<Holder>>, StoreError> {
+        if key.starts_with(token::Opens::Portal.prefix()) {
+            return self.portal(key, now).await;
+        }
         if !key.starts_with(KEY_PREFIX) || key.len() > MAX_KEY_BYTES {
             return Ok(None);
         }
@@ -121,6 +113,7 @@ impl Access {
     pub fn company_changed(&self) {
         *lock(&self.companies) = Companies::default();
         self.cache.clear();
+        self.sessions.clear();
     }
 
     /// A key was deleted in this process: it stops working at once.
@@ -131,6 +124,8 @@ impl Access {
     /// Writes down when keys were last used; to be called about once a minute. What could not be written is written
     /// the next time.
     pub async fn flush_used(&self, now: Time) {
+        // When a session was used is written down with the session.
+        self.sessions.take_used(now);
         let used = self.cache.take_used(now);
         if used.is_empty() {
             return;
@@ -151,7 +146,9 @@ impl Access {
         };
         let scopes = Scopes::stored(&key.scopes);
         let Key { id, bound, expires_at, .. } = key;
-        Ok(Some(Arc::new(Holder { key_id: id, scopes, bound, company, expires_at })))
+        let sites = BTreeMap::new();
+        let who = Who::Key;
+        Ok(Some(Arc::new(Holder { who, key_id: id, scopes, bound, company, session: None, expires_at, sites })))
     }
 
     async fn find_company(
@@ -179,10 +176,6 @@ pub fn hash_of(key: &str) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
-fn still_valid(holder: Arc<Holder>, now: Time) -> Option<Arc<Holder>> {
-    holder.expires_at.is_none_or(|end| now < end).then_some(holder)
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -204,15 +197,5 @@ mod tests {
         assert_eq!(text.len(), KEY_PREFIX.len() + 43);
         assert_eq!(key.hash, hash_of(&text));
         assert_eq!(key.id, "key_0000000000000007");
-    }
-
-    #[test]
-    fn a_key_is_not_valid_from_its_expiry_on() {
-        let end = Time::from_millis(10);
-        let (key_id, bound) = ("k".into(), Bound::default());
-        let who = Holder { key_id, scopes: Scopes::COMPANY, bound, company: None, expires_at: Some(end) };
-        let who = Arc::new(who);
-        assert!(still_valid(who.clone(), Time::from_millis(9)).is_some());
-        assert!(still_valid(who, end).is_none());
     }
 }

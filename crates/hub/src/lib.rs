@@ -13,6 +13,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod live;
 pub mod observe;
+pub mod people;
 pub mod problem;
 pub mod rates;
 pub mod sites;
@@ -34,6 +35,7 @@ use deliver::Deliver;
 use ingest::Ingest;
 use live::Live;
 use observe::Metrics;
+use people::People;
 use sites::Sites;
 use terminals::Terminals;
 use usage::Usage;
@@ -46,6 +48,10 @@ const ERASE_AGAIN: Duration = Duration::from_secs(75);
 pub struct Config {
     /// Whether `/metrics` answers others than loopback.
     pub metrics_public: bool,
+    /// Whether the hub itself does TLS.
+    pub tls: bool,
+    /// Whether a proxy in front says who asks and how (`X-Forwarded-…`).
+    pub behind_proxy: bool,
     /// How much may be under way at once.
     pub budgets: deliver::Budgets,
 }
@@ -61,6 +67,7 @@ struct Inner {
     config: Config,
     metrics: Metrics,
     access: Access,
+    people: People,
     ingest: Ingest,
     sites: Arc<Sites>,
     terminals: Arc<Terminals>,
@@ -97,6 +104,7 @@ impl Hub {
                 clock.clone(),
                 metrics.meters.clone(),
             ),
+            people: People::default(),
             sites,
             terminals,
             usage,
@@ -155,6 +163,11 @@ impl Hub {
     /// Who may do what.
     pub fn access(&self) -> &Access {
         &self.0.access
+    }
+
+    /// What is kept in memory about people.
+    pub fn people(&self) -> &People {
+        &self.0.people
     }
 
     /// The door to the log.

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::Hub;
+use crate::{Hub, people};
 
 /// How often metrics are folded, statistics and sites that were heard from noted, and authorizations whose time has come
 /// saved.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
 /// How often cursors of sleeping lanes are saved, uses of keys noted and old rows looked for.
 const ROUND_EVERY: Duration = Duration::from_secs(30);
+/// How often sessions and links that have ended are looked for.
+const SESSIONS_EVERY: Duration = Duration::from_secs(3_600);
 /// How long one segment may wait for its lanes to list what they have not sent, before the next round goes on with it.
 const EXPIRE_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -18,6 +20,7 @@ const EXPIRE_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
     let mut metrics = tokio::time::interval(METRICS_EVERY);
     let mut rounds = tokio::time::interval(ROUND_EVERY);
+    let mut sessions = tokio::time::interval(SESSIONS_EVERY);
     loop {
         tokio::select! {
             () = ending.cancelled() => return,
@@ -35,6 +38,11 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
                 }
             }
             _ = rounds.tick() => round(&hub).await,
+            _ = sessions.tick() => {
+                if let Err(e) = people::sweep(hub.state(), hub.now()).await {
+                    tracing::warn!(error = %e, "ended sessions could not be removed; trying again in an hour");
+                }
+            }
         }
     }
 }

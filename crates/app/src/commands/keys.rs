@@ -1,8 +1,5 @@
 //! `tillstream keys`: API keys, written into the data folder; works while the hub runs.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
 use anyhow::bail;
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -11,8 +8,9 @@ use tillstream_model::{CompanyNo, Time};
 use tillstream_store::State;
 use tillstream_store::state::{Bound, Key};
 
-use crate::config::{self, Config, ConfigFile, Written, Wrong};
-use crate::{bootstrap, output, wire};
+use super::place::Place;
+use crate::config::Wrong;
+use crate::{audit, bootstrap, output, wire};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,25 +66,6 @@ enum Verb {
     },
 }
 
-/// Whose keys.
-#[derive(clap::Args, Debug)]
-struct Place {
-    /// The hub's data folder [default: data]
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// The PostgreSQL server that holds the hub's state instead of the folder
-    #[arg(long, value_name = "URL")]
-    database: Option<String>,
-    /// File with certificates that the database server's may be signed with
-    #[arg(long, value_name = "FILE")]
-    database_ca: Option<PathBuf>,
-    /// File with the hub's master key [default: <DATA>.master-key]
-    #[arg(long, value_name = "FILE")]
-    master_key_file: Option<PathBuf>,
-    #[command(flatten)]
-    file: ConfigFile,
-}
-
 /// Does it.
 ///
 /// # Errors
@@ -104,7 +83,9 @@ async fn create(name: String, scopes: Vec<String>, expires_at: Option<Time>, pla
     let state = wire::open_state(&place.config()?).await?;
     let company = if parsed.is_operator() { None } else { Some(bootstrap::first_company(&*state).await?.no) };
     let new = NewKey { company, name, scopes, bound: Bound::default(), expires_at };
-    output::line(bootstrap::make_key(&*state, new, wire::now()).await?)
+    let (text, key) = bootstrap::make_key(&*state, new, wire::now()).await?;
+    audit::note(&*state, company, "key.created", format!("key {}", key.id), (None, Some(document(&key)))).await?;
+    output::line(text)
 }
 
 async fn list(json: bool, place: Place) -> anyhow::Result<()> {
@@ -123,27 +104,14 @@ async fn list(json: bool, place: Place) -> anyhow::Result<()> {
 async fn delete(id: &str, place: Place) -> anyhow::Result<()> {
     let state = place.open_existing().await?;
     for company in reach(&*state).await? {
+        let known = state.keys(company).await?.into_iter().find(|k| k.id == id);
         if state.delete_key(company, id).await? {
+            let before = known.as_ref().map(document);
+            audit::note(&*state, company, "key.deleted", format!("key {id}"), (before, None)).await?;
             return output::line(format!("{id} is deleted"));
         }
     }
     bail!("there is no key {id}; `tillstream keys list` shows them")
-}
-
-impl Place {
-    fn config(self) -> Result<Config, Wrong> {
-        let Self { data, database, database_ca, master_key_file, file } = self;
-        config::load(&file, Written { data, database, database_ca, master_key_file, ..Written::default() })
-    }
-
-    /// Looking at keys makes no folder where there is none.
-    async fn open_existing(self) -> anyhow::Result<Arc<dyn State>> {
-        let config = self.config()?;
-        if config.database.is_none() && !config.data.is_dir() {
-            bail!("there is no data folder {}; name the hub's with --data", config.data.display());
-        }
-        wire::open_state(&config).await
-    }
 }
 
 async fn all(state: &dyn State) -> anyhow::Result<Vec<Key>> {

@@ -7,7 +7,7 @@ use tillstream_store::transfer::Moved;
 
 use crate::config::{self, Config, ConfigFile, Database, Written, Wrong};
 use crate::progress::Bar;
-use crate::{output, wire};
+use crate::{audit, output, wire};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,6 +56,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let moved = wire::migrate(&config, database, &mut |progress| bar.show(&progress)).await;
     bar.clear();
     let moved = moved?;
+    let state = wire::open_state(&config).await?;
+    let from = format!("folder {}", config.data.display());
+    audit::note(&*state, None, "hub.moved", from, (None, Some(document(&moved)))).await?;
     if json { output::json(&document(&moved)) } else { output::line(report(&config, database, &moved)) }
 }
 

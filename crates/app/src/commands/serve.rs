@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use crate::api_client::options_for;
+use crate::bootstrap::ADMINISTRATOR;
+use crate::commands::users::sign_in_url;
 use crate::config::{self, Config, ConfigFile, Written};
 use crate::process::Process;
 use crate::shutdown::Asked;
@@ -16,9 +18,11 @@ Examples:
   tillstream serve                                     data in ./data, on http://127.0.0.1:8080
   tillstream serve --data /var/lib/tillstream --listen 127.0.0.1:9000 --log-format json
   tillstream serve --listen 0.0.0.0:8080 --behind-proxy --allow-networks lan
+  tillstream serve --listen 0.0.0.0:443 --tls-cert cert.pem --tls-key key.pem
 
-The first start makes one company and one key, prints the key and leaves it in
-<DATA>.admin-key for commands on this machine. Every option is also a variable
+The first start makes one company, one key and one administrator; it prints a link with which the
+administrator sets a password, and the key, which it also leaves in <DATA>.admin-key for
+commands on this machine. Every option is also a variable
 (TILLSTREAM_LISTEN) and a line of tillstream.toml (listen = \"…\").
 Ctrl-C or SIGTERM ends it in good order; a second one at once.";
 
@@ -80,12 +84,16 @@ Tillstream is at {url} and has no integrations yet.
   Commands on this machine find it in {file}
 
   Next:
+    set a password        {sign_in}
+                          and sign in as {administrator}; the link is good once, for a day
     read the API          {url}/docs
     see deliveries        tillstream listen --create{options}
     send events           tillstream emit --generate 100{options}
 {loopback}",
         key = first.key,
         file = first.file.display(),
+        sign_in = sign_in_url(&url, &first.sign_in),
+        administrator = ADMINISTRATOR.0,
         options = options_for(&url, &config.data),
         loopback = if reaches_loopback(config) { "" } else { LOOPBACK_CLOSED },
     ))

@@ -9,6 +9,8 @@ use tillstream_model::integration::Secret;
 use tillstream_outbound::Policy;
 use tracing_subscriber::EnvFilter;
 
+use crate::tls::TlsFiles;
+
 use super::{DEFAULT_DATA, DEFAULT_LISTEN, Written, Wrong, beside};
 
 /// The variable that gives the master key itself.
@@ -77,6 +79,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whether a proxy in front does TLS.
     pub behind_proxy: bool,
+    /// With what the hub does TLS itself.
+    pub tls: Option<TlsFiles>,
     /// Whether `/metrics` answers others than this machine.
     pub metrics_public: bool,
     /// Where the master key comes from.
@@ -97,11 +101,12 @@ impl Config {
         let database = database(written.database, written.database_ca)?;
         let data = written.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let behind_proxy = written.behind_proxy.unwrap_or_default();
+        let tls = tls(written.tls_cert, written.tls_key)?;
         let allow_networks = written.allow_networks.unwrap_or_default();
         let log_level = written.log_level.unwrap_or_else(|| "info".to_owned());
         EnvFilter::try_new(&log_level).map_err(|e| Wrong::new(format!("log_level \"{log_level}\": {e}")))?;
         Ok(Self {
-            listen: listen(written.listen.as_deref().unwrap_or(DEFAULT_LISTEN), behind_proxy)?,
+            listen: listen(written.listen.as_deref().unwrap_or(DEFAULT_LISTEN), behind_proxy || tls.is_some())?,
             policy: Policy::new(&allow_networks).map_err(|e| Wrong::new(format!("allow_networks: {e}")))?,
             master_key: master_key(&data, written.master_key_file, environment)?,
             log_format: written.log_format.unwrap_or_default(),
@@ -109,6 +114,7 @@ impl Config {
             data,
             allow_networks,
             behind_proxy,
+            tls,
             log_level,
             database,
             node: node(written.node)?,
@@ -140,6 +146,8 @@ impl Config {
             "listen" => self.listen.to_string().into(),
             "allow_networks" => self.allow_networks.clone().into(),
             "behind_proxy" => self.behind_proxy.into(),
+            "tls_cert" => self.tls.as_ref()?.cert.display().to_string().into(),
+            "tls_key" => self.tls.as_ref()?.key.display().to_string().into(),
             "metrics_public" => self.metrics_public.into(),
             "master_key_file" => match &self.master_key {
                 MasterKeySource::File(path) | MasterKeySource::Own(path) => path.display().to_string().into(),
@@ -186,17 +194,26 @@ fn node(name: Option<String>) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// `:8080` is every address behind a proxy and loopback otherwise; `localhost` needs no lookup.
-fn listen(text: &str, behind_proxy: bool) -> Result<SocketAddr, Wrong> {
+fn tls(cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<TlsFiles>, Wrong> {
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(TlsFiles { cert, key })),
+        (Some(_), None) => Err(Wrong::new("tls_cert is given without tls_key")),
+        (None, Some(_)) => Err(Wrong::new("tls_key is given without tls_cert")),
+    }
+}
+
+/// `:8080` is every address when nothing goes in clear text and loopback otherwise; `localhost` needs no lookup.
+fn listen(text: &str, is_covered: bool) -> Result<SocketAddr, Wrong> {
     let wrong = || Wrong::new(format!("listen \"{text}\" is not an address with a port, such as {DEFAULT_LISTEN}"));
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let any = if behind_proxy { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let any = if is_covered { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let address = match host {
         "" => SocketAddr::new(any.into(), port.parse().map_err(|_| wrong())?),
         "localhost" => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port.parse().map_err(|_| wrong())?),
         _ => text.parse().map_err(|_| wrong())?,
     };
-    if is_loopback(address.ip()) || behind_proxy { Ok(address) } else { Err(clear_text(address)) }
+    if is_loopback(address.ip()) || is_covered { Ok(address) } else { Err(clear_text(address)) }
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -205,8 +222,9 @@ fn is_loopback(ip: IpAddr) -> bool {
 
 fn clear_text(address: SocketAddr) -> Wrong {
     Wrong::new(format!(
-        "refusing to listen on {address} in clear text, where keys and payloads could be read on the way: put a proxy \
-         that does TLS in front and add --behind-proxy, or listen on 127.0.0.1 (this version does no TLS itself)"
+        "refusing to listen on {address} in clear text, where keys and payloads could be read on the way: give a \
+         certificate with --tls-cert and --tls-key, or put a proxy that does TLS in front and add --behind-proxy, or \
+         listen on 127.0.0.1"
     ))
 }
 
@@ -257,6 +275,21 @@ mod tests {
         for loopback in ["127.0.0.1:0", "127.9.9.9:1", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert_eq!(listening(loopback, false).unwrap(), loopback);
         }
+    }
+
+    #[test]
+    fn a_certificate_opens_every_address_and_comes_with_its_key() {
+        let with = |cert: Option<&str>, key: Option<&str>| {
+            let listen = Some("0.0.0.0:443".to_owned());
+            check(
+                Written { listen, tls_cert: cert.map(Into::into), tls_key: key.map(Into::into), ..Written::default() },
+                &[],
+            )
+        };
+        assert_eq!(with(Some("c"), Some("k")).unwrap().shown("tls_cert").unwrap(), "\"c\"");
+        assert!(with(Some("c"), None).unwrap_err().contains("without tls_key"));
+        assert!(with(None, Some("k")).unwrap_err().contains("without tls_cert"));
+        assert!(with(None, None).unwrap_err().contains("--tls-cert"));
     }
 
     #[test]

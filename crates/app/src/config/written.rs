@@ -50,6 +50,16 @@ pub struct Written {
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
     pub behind_proxy: Option<bool>,
 
+    /// File with the certificate (PEM) to do TLS with, and those it was signed with; read again when it changes
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_cert: Option<PathBuf>,
+
+    /// File with the certificate's key (PEM)
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+
     /// Let `/metrics` answer others than this machine
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "switch")]
@@ -87,11 +97,13 @@ pub struct Written {
 }
 
 /// Every key of [`Written`], in the order in which `tillstream config` prints them.
-pub const KEYS: [&str; 11] = [
+pub const KEYS: [&str; 13] = [
     "data",
     "listen",
     "allow_networks",
     "behind_proxy",
+    "tls_cert",
+    "tls_key",
     "metrics_public",
     "master_key_file",
     "log_format",

@@ -46,8 +46,16 @@ async fn a_hub_that_is_moved_delivers_what_waited_and_nothing_twice() {
     assert!(said.contains("was moved to a database") && said.lines().count() == 1, "{said}");
 
     receiver.behave("/down", |_| Reply::Status(200));
+    let keys = ["keys", "create", "--name", "op", "--scope", "instance", "--database", &url];
+    let operator = tillstream(hub.folder()).args(keys).output().expect("it runs");
+    let operator = String::from_utf8(operator.stdout).expect("text");
     hub.setup.shared = Some((url, "node-1".to_owned()));
     assert!(hub.restart().await, "it ended while it started");
+    let audit = Api::new(&hub.url, Some(operator.trim())).get("/v1/audit").await.expect(200);
+    let actions: Vec<&str> =
+        audit["items"].as_array().expect("rows").iter().filter_map(|e| e["action"].as_str()).collect();
+    assert_eq!(actions, ["key.created", "hub.moved"], "{audit}");
+    assert!(audit["items"][1]["actor"].as_str().expect("somebody").starts_with("cli "), "{audit}");
     let api = Api::new(&hub.url, Some(&key));
     let delivered = receiver.wait_for("/down", refused + EVENTS as usize, SOON).await;
     let versions: Vec<u64> = delivered[refused..].iter().map(|d| d.version().1).collect();

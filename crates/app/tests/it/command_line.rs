@@ -102,6 +102,44 @@ async fn keys_are_made_listed_and_deleted_while_the_hub_runs() {
     assert_eq!(run(command(&stage.hub, &["keys", "delete", id, "--data", "data"]), "").code, 0);
     let gone = async || (client.get("/v1/integrations").await.status == 401).then_some(());
     crate::support::eventually("the key stops working", SOON, gone).await;
+    let noted = stage.api.all(&format!("/v1/audit?object=key%20{id}")).await;
+    let actions: Vec<&str> = noted.iter().map(|e| e["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["key.deleted", "key.created"]);
+    let user = run(std::process::Command::new("whoami"), "").stdout;
+    assert!(noted.iter().all(|e| e["actor"] == format!("cli {}", user.trim())), "{noted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_are_made_and_listed_and_get_links_while_the_hub_runs() {
+    let stage = Stage::new().await;
+    let of = |arguments: &[&str]| run(command(&stage.hub, &[&["users"], arguments, &["--data", "data"]].concat()), "");
+    let made = of(&["create", "--email", "Ada@x", "--name", "Ada", "--privilege", "tools.view,company.view"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let (page, first) = made.stdout.trim().split_once("#token=").expect("a link");
+    assert_eq!(page, format!("{}/sign-in", stage.hub.url));
+    let again = of(&["link", "--email", "ada@X", "--url", "https://hub.example/"]).stdout;
+    let second = again.trim().strip_prefix("https://hub.example/sign-in#token=").expect("a link");
+    let ada = stage.api.with_session(&stage.follow(second, "correct horse battery").await);
+    ada.get("/v1/integrations").await.expect(200);
+    stage.follow(first, "another horse battery").await.expect(401);
+    let people: Value = serde_json::from_str(&of(&["list", "--json"]).stdout).unwrap();
+    let ada = people.as_array().unwrap().iter().find(|u| u["email"] == "Ada@x").expect("listed");
+    assert_eq!((&ada["name"], &ada["has_password"]), (&json!("Ada"), &json!(true)));
+    assert!(ada["last_signed_in_at"].is_string(), "{ada}");
+    assert!(!people.to_string().contains("argon2"));
+    let table = of(&["list"]).stdout;
+    assert!(table.contains("admin@localhost") && table.contains("invited") && table.contains("tools.view"), "{table}");
+    for (arguments, code, said) in [
+        (&["create", "--email", "ADA@x"][..], 1, "somebody else"),
+        (&["create", "--email", "ada"], 2, "no e-mail address"),
+        (&["create", "--email", "bob@x", "--privilege", "tools"], 2, "tools.manage"),
+        (&["link", "--email", "nobody@x"], 1, "users list"),
+        (&["list", "--company", "nobody"], 1, "no company"),
+    ] {
+        let told = of(arguments);
+        assert_eq!(told.code, code, "{arguments:?}: {}", told.stderr);
+        assert!(told.stderr.contains(said), "{arguments:?}: {}", told.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

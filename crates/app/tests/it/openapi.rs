@@ -20,7 +20,9 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let mut calls = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let concrete = fill(path, &event, key["id"].as_str().unwrap());
+        // Somebody else for each path: one of them deletes.
+        let user = stage.api.post("/v1/users", &json!({"email": format!("ada@call-{calls}")})).await.expect(201);
+        let concrete = fill(path, &event, key["id"].as_str().unwrap(), user["id"].as_str().unwrap());
         for verb in reading_first(operations) {
             calls += 1;
             let method: Method = verb.to_uppercase().parse().unwrap();
@@ -65,11 +67,13 @@ fn reading_first(operations: &Value) -> impl Iterator<Item = &'static str> {
     VERBS.into_iter().filter(|verb| operations.get(verb).is_some())
 }
 
-fn fill(path: &str, event: &str, key: &str) -> String {
+fn fill(path: &str, event: &str, key: &str, user: &str) -> String {
     let id = if path.starts_with("/v1/events/") {
         event
     } else if path.starts_with("/v1/keys/") {
         key
+    } else if path.starts_with("/v1/users/") {
+        user
     } else if path.starts_with("/v1/companies/") {
         "default"
     } else {

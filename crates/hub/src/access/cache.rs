@@ -57,6 +57,11 @@ impl Cache {
         lock(&self.used).remove(key_id);
     }
 
+    /// Drops a session.
+    pub(super) fn forget_session(&self, id: &str) {
+        lock(&self.keys).retain(|_, cached| cached.holder.session.as_deref() != Some(id));
+    }
+
     /// When keys were used since the last call. Drops what doesn't count any more.
     pub(super) fn take_used(&self, now: Time) -> Vec<(String, Time)> {
         lock(&self.keys).retain(|_, c| is_fresh(c.at, now));
@@ -80,14 +85,10 @@ pub fn is_fresh(at: Time, now: Time) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Scopes;
-    use tillstream_store::state::Bound;
-
     fn holder(n: u64) -> ([u8; 32], Arc<Holder>) {
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&n.to_be_bytes());
-        let (key_id, bound) = (format!("key_{n}"), Bound::default());
-        let who = Holder { key_id, scopes: Scopes::COMPANY, bound, company: None, expires_at: None };
+        let who = crate::access::holder::key(&format!("key_{n}"), None);
         (hash, Arc::new(who))
     }
 

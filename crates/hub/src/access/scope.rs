@@ -100,6 +100,27 @@ impl Scopes {
     /// Every scope but the operator's.
     pub const COMPANY: Scopes = Scopes(Scope::Instance.bit() - 1);
 
+    /// These scopes.
+    pub const fn of(list: &[Scope]) -> Self {
+        let (mut bits, mut n) = (0, 0);
+        while n < list.len() {
+            bits |= list[n].bit();
+            n += 1;
+        }
+        Scopes(bits)
+    }
+
+    /// What is in either set.
+    #[must_use]
+    pub const fn with(self, other: Scopes) -> Self {
+        Scopes(self.0 | other.0)
+    }
+
+    /// Each scope of the set.
+    pub fn list(self) -> impl Iterator<Item = Scope> {
+        Scope::LIST.into_iter().filter(move |s| self.holds(*s))
+    }
+
     /// Reads a list of names; `all` stands for [`Scopes::COMPANY`].
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Result<Self, NoScope> {
         let mut bits = 0;

@@ -15,6 +15,7 @@ use tillstream_store::state::{Attempt, AttemptFilter, Company, name_hash};
 use utoipa::IntoParams;
 
 use super::attempt_view::{AttemptView, EventAttempts, Outcome, attempt_view, request_view};
+use super::audit;
 use super::docs::{Denied, Missing, OfEvent, OfIntegration, WrongQuery};
 use super::event_view::find_event;
 use super::extract::{Caller, Params, Place, wrong_param};
@@ -114,7 +115,10 @@ pub async fn read_event_attempts(
     let event = find_event(&hub, &caller, company, &event_id).await?;
     let rows = hub.state().attempts_of(integration.no, event.seq).await?;
     let attempts = rows.into_iter().map(|row| attempt_view(id.clone(), row, Some(&event))).collect();
-    let payload = caller.may(Scope::EventsPayload).is_ok();
+    let payload = caller.sees_payload(event.content.site.as_deref());
+    if payload {
+        audit::note_view(&hub, &caller, company.no, format!("event {}", event.id)).await?;
+    }
     let request = request_view(&hub, company, &integration, &event, payload).await?;
     Ok(Json(EventAttempts { attempts, request }))
 }

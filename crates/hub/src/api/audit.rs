@@ -14,7 +14,7 @@ use super::docs::{Denied, WrongQuery};
 use super::extract::{Caller, Params};
 use super::paging::{Cursor, Limit, Listing};
 use crate::Hub;
-use crate::access::Scope;
+use crate::access::{Scope, Who};
 use crate::problem::Result;
 
 /// What was done, and to what.
@@ -50,8 +50,12 @@ impl Change {
 
 /// Notes a change by this caller. To be called before the caller is answered.
 pub async fn note(hub: &Hub, caller: &Caller, company: Option<CompanyNo>, change: Change) -> Result<(), StoreError> {
+    note_by(hub, caller.holder().actor(), company, change).await
+}
+
+/// Notes a change by somebody who is no caller yet, such as a person who signs in.
+pub async fn note_by(hub: &Hub, actor: String, company: Option<CompanyNo>, change: Change) -> Result<(), StoreError> {
     let Change { action, object, before, after } = change;
-    let actor = caller.holder().actor();
     tracing::info!(company = company.map(|c| c.0), actor, action, object, "audit");
     let text = |value: Option<Value>| value.map(|v| v.to_string());
     let entry = AuditEntry {
@@ -64,6 +68,16 @@ pub async fn note(hub: &Hub, caller: &Caller, company: Option<CompanyNo>, change
         after: text(after),
     };
     hub.state().record(entry).await
+}
+
+/// Notes that a person is shown payloads, each once an hour ([`crate::people::views`]). To be called before they are.
+pub async fn note_view(hub: &Hub, caller: &Caller, company: CompanyNo, object: String) -> Result<(), StoreError> {
+    let actor = caller.holder().actor();
+    let is_person = caller.holder().who != Who::Key;
+    if !is_person || !hub.people().views.is_first(&actor, &object, hub.now()) {
+        return Ok(());
+    }
+    note_by(hub, actor, Some(company), Change::of("payload.viewed", object)).await
 }
 
 /// Which entries.
@@ -93,7 +107,7 @@ pub struct AuditView {
     /// When.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
     pub at: Time,
-    /// Who: `key <id>`, `user <id>`, `command line <user>` or `system`.
+    /// Who: `key <id>`, `user <id>`, `portal <id>` (a session in somebody's page), `cli <user>` or `system`.
     #[schema(example = "key key_9f86d081884c7d65")]
     pub actor: String,
     /// What was done.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response,
@@ -12,6 +12,7 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoParams, IntoResponses, ToSchema};
 
+use super::credentials::COOKIE;
 use crate::problem::{MEDIA_TYPE, ProblemBody};
 
 const TITLE: &str = "Tillstream";
@@ -20,19 +21,22 @@ Every error is an RFC 9457 problem. Lists are cursor-paged. Times are RFC 3339, 
 An operator's key names the company in the header `Tillstream-Company`.";
 const KEY_SCHEME: &str = "key";
 /// What calls are about, in the order in which people meet them.
-const TAGS: [(&str, &str); 11] = [
+const TAGS: [(&str, &str); 13] = [
     ("events", "Send events, find them, follow them as they come, and see what became of each."),
     ("integrations", "Where events go: make, edit, start and stop; their versions and their log."),
     ("deliveries", "Attempts, events that were rejected, and what each integration is doing."),
+    ("jobs", "Long work: replays and what is done to rejected events by the many."),
     ("overview", "How everything flows, in figures."),
     ("sites", "The places that events come from, with the other names they have."),
     ("keys", "Who may call this API, and what for."),
+    ("people", "Who signs in, and what for."),
     ("audit", "Who changed what."),
     ("egress", "What outgoing calls may reach."),
     ("companies", "The outermost walls, and what their operator sets."),
     ("nodes", "The processes that share the work."),
     ("operation", "For whoever runs the hub, without a key."),
 ];
+const SESSION_SCHEME: &str = "session";
 
 /// Answers of every call with a key.
 pub struct Denied;
@@ -40,6 +44,10 @@ pub struct Denied;
 pub struct Missing;
 /// Answers of updates that may say what they were made from.
 pub struct Stale;
+/// Answers of calls that give something a name.
+pub struct Conflict;
+/// Answers of calls with a password.
+pub struct Guessed;
 /// Answers of calls with parameters.
 pub struct WrongQuery;
 /// Answers of calls that hold something open.
@@ -75,8 +83,8 @@ impl IntoParams for Guarded {
 impl IntoResponses for Denied {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[
-            ("401", "No valid key"),
-            ("403", "The key lacks a scope; the answer names it"),
+            ("401", "No valid key or session"),
+            ("403", "A scope or privilege is missing; the answer names it"),
             ("500", "Something went wrong here"),
         ])
     }
@@ -91,6 +99,21 @@ impl IntoResponses for Missing {
 impl IntoResponses for Stale {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[("412", "It was changed in between")])
+    }
+}
+
+impl IntoResponses for Conflict {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("409", "Something else has that name")])
+    }
+}
+
+impl IntoResponses for Guessed {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[
+            ("429", "Too many failures of this address or from this peer; Retry-After says when to try again"),
+            ("503", "Too many passwords are being checked"),
+        ])
     }
 }
 
@@ -173,6 +196,12 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme));
     let tag = |(name, text): (&str, &str)| TagBuilder::new().name(name).description(Some(text)).build();
     api.tags = Some(TAGS.map(tag).into());
-    api.security = Some(vec![SecurityRequirement::new(KEY_SCHEME, [""; 0])]);
+    let cookie = ApiKeyValue::with_description(
+        COOKIE,
+        "A person's session. A change also needs the header `Tillstream-Requested-With`, unless it comes from a page of the hub.",
+    );
+    components.add_security_scheme(SESSION_SCHEME, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+    let either = [KEY_SCHEME, SESSION_SCHEME].map(|scheme| SecurityRequirement::new(scheme, [""; 0]));
+    api.security = Some(either.to_vec());
     api
 }

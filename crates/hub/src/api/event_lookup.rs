@@ -25,7 +25,10 @@ use crate::problem::Result;
 pub async fn read_event(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
     let event = find_event(&hub, &caller, company, &id).await?;
-    let payload = caller.may(Scope::EventsPayload).is_ok();
+    let payload = caller.sees_payload(event.content.site.as_deref());
+    if payload {
+        audit::note_view(&hub, &caller, company.no, format!("event {id}")).await?;
+    }
     Ok(Json(EventView::new(company, &event, payload)).into_response())
 }
 

@@ -9,6 +9,7 @@ use tillstream_model::{Event, Seq, Time};
 use tillstream_store::state::Company;
 use utoipa::{IntoParams, ToSchema};
 
+use super::audit;
 use super::docs::{Denied, WrongQuery};
 use super::event_filter::{Filter, business_date, candidates, correlation};
 use super::event_view::EventView;
@@ -91,9 +92,14 @@ pub async fn list_events(
     Params(query): Params<EventQuery>,
 ) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?;
-    let payload = caller.may(Scope::EventsPayload).is_ok();
     let (events, next) = scan(&hub, company, caller.bound_sites(), &query).await?;
-    let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload)).collect();
+    let payload = |e: &Event| caller.sees_payload(e.content.site.as_deref());
+    let mut shown = events.iter().filter(|e| payload(e)).map(|e| e.seq);
+    if let Some(first) = shown.next() {
+        let last = shown.next_back().unwrap_or(first);
+        audit::note_view(&hub, &caller, company.no, format!("events {first} to {last}")).await?;
+    }
+    let items: Vec<EventView<'_>> = events.iter().map(|e| EventView::new(company, e, payload(e))).collect();
     let index = IndexView { lag_events: lag(&hub, company).await? };
     let next = next.map(|seq| hub.stores().epochs.position(seq).to_string());
     Ok(Json(EventListing { items, next, index }).into_response())

@@ -1,18 +1,19 @@
 //! What handlers take from a request; whatever is wrong with it becomes a [`Problem`].
 
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::Wrong;
 use tillstream_store::state::{Company, CompanyStatus};
 
 use super::body;
+use super::credentials::{self, Credentials, unauthenticated};
 use crate::Hub;
-use crate::access::{Holder, Scope};
+use crate::access::{Holder, Privilege, Scope, Who};
 use crate::problem::{Kind, Problem, Result};
 
 /// By this header an operator's key names the company (its external id).
@@ -21,14 +22,19 @@ pub const COMPANY_HEADER: &str = "tillstream-company";
 /// Media types of JSON documents.
 const JSON_TYPES: [&str; 2] = ["application/json", "application/merge-patch+json"];
 
-/// Who asks, and for which company. Taking it answers 401 without a valid key.
+/// Sites of nobody: what a person reaches with a call that asks for no scope.
+static NOWHERE: [String; 1] = [String::new()];
+
+/// Who asks, and for which company. Taking it answers 401 without a valid key or session.
 pub struct Caller {
     holder: Arc<Holder>,
     company: Option<Arc<Company>>,
+    /// The scope that the call asked for first: what it is about. People have some scopes for some sites only.
+    asked: OnceLock<Scope>,
 }
 
 impl Caller {
-    /// The company, if the key holds the scope; 403 naming the scope when not.
+    /// The company, if the caller holds the scope; 403 naming what is missing when not.
     pub fn company(&self, scope: Scope) -> Result<&Arc<Company>> {
         self.may(scope)?;
         self.some_company()
@@ -47,46 +53,57 @@ impl Caller {
         })
     }
 
-    /// Answers 403 unless the key holds the scope.
+    /// Answers 403 unless the caller holds the scope. Each call asks first for the scope that it is about.
     pub fn may(&self, scope: Scope) -> Result<()> {
         self.may_in_bounds(scope)?;
         let bound = match scope {
-            Scope::IntegrationsWrite if !self.holder.bound.sites.is_empty() => "sites",
+            Scope::IntegrationsWrite if !self.holder.sites(scope).is_empty() => "sites",
             Scope::EventsPayload if !self.holder.bound.integrations.is_empty() => "integrations",
             _ => return Ok(()),
         };
-        Err(Problem::new(Kind::Forbidden, format!("the key is bound to {bound}: {scope} reaches only what is theirs")))
+        Err(Problem::new(Kind::Forbidden, format!("bound to {bound}: {scope} reaches only what is theirs")))
     }
 
     /// As [`Caller::may`], for a call that holds the key to its bounds by itself.
     pub fn may_in_bounds(&self, scope: Scope) -> Result<()> {
+        self.asked.get_or_init(|| scope);
         if self.holder.scopes.has(scope) {
             return Ok(());
         }
-        Err(Problem::new(Kind::Forbidden, format!("the key lacks the scope {scope}")))
+        Err(Problem::new(
+            Kind::Forbidden,
+            match self.holder.who {
+                Who::Key => format!("the key lacks the scope {scope}"),
+                _ => format!("this needs the privilege {} ({scope})", Privilege::behind(scope)),
+            },
+        ))
     }
 
-    /// The company that was named or that the key belongs to; None for an operator who named none.
+    /// The company that was named or that the caller belongs to; None for an operator who named none.
     pub fn named_company(&self) -> Option<&Arc<Company>> {
         self.company.as_ref()
     }
 
-    /// The only sites that the key reaches; all when empty.
+    /// The only sites that the caller reaches with the scope that the call asked for first; all when empty.
     pub fn bound_sites(&self) -> &[String] {
-        &self.holder.bound.sites
+        match self.asked.get() {
+            Some(scope) => self.holder.sites(*scope),
+            None if self.holder.who == Who::Person => &NOWHERE,
+            None => &self.holder.bound.sites,
+        }
     }
 
-    /// Answers 404 for a site that the key does not reach, as for one that there is not.
+    /// Answers 404 for a site that the caller does not reach, as for one that there is not.
     pub fn reaches_site(&self, site: &str) -> Result<()> {
-        reached_by(&self.holder.bound.sites, "site", site)
+        reached_by(self.bound_sites(), "site", site)
     }
 
-    /// Answers 404 for an integration that the key does not reach, as for one that there is not.
+    /// Answers 404 for an integration that the caller does not reach, as for one that there is not.
     pub fn reaches_integration(&self, id: &str) -> Result<()> {
         reached_by(&self.holder.bound.integrations, "integration", id)
     }
 
-    /// The only integrations that the key reaches; all when empty.
+    /// The only integrations that the caller reaches; all when empty.
     pub fn bound_integrations(&self) -> &[String] {
         &self.holder.bound.integrations
     }
@@ -101,7 +118,14 @@ impl Caller {
         (&self.holder.key_id, self.holder.bound.events_per_second)
     }
 
-    /// Who holds the key.
+    /// Whether the caller may see the payload of an event of this site.
+    pub fn sees_payload(&self, site: Option<&str>) -> bool {
+        let only = self.holder.sites(Scope::EventsPayload);
+        let reached = only.is_empty() || site.is_some_and(|site| only.iter().any(|o| o == site));
+        self.holder.scopes.has(Scope::EventsPayload) && reached && self.holder.bound.integrations.is_empty()
+    }
+
+    /// Who asks.
     pub fn holder(&self) -> &Holder {
         &self.holder
     }
@@ -118,26 +142,19 @@ impl FromRequestParts<Hub> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Hub) -> Result<Self> {
-        let key = bearer(&parts.headers)?;
-        let holder = hub.access().holder(key, hub.now()).await?;
-        let holder = holder.ok_or_else(|| unauthenticated("the key is unknown, deleted or expired"))?;
+        let (found, unknown) = match credentials::of(parts)? {
+            Credentials::Bearer(key) => {
+                (hub.access().holder(key, hub.now()).await?, "the key is unknown, deleted or expired")
+            }
+            Credentials::Session(token) => {
+                (hub.access().person(token, hub.now()).await?, "the session has ended; sign in again")
+            }
+        };
+        let holder = found.ok_or_else(|| unauthenticated(unknown))?;
         let company = reached(hub, &holder, &parts.headers).await?;
         refuse_suspended(&holder, company.as_deref())?;
-        Ok(Caller { holder, company })
+        Ok(Caller { holder, company, asked: OnceLock::new() })
     }
-}
-
-fn bearer(headers: &HeaderMap) -> Result<&str> {
-    let value = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let (scheme, key) = value.and_then(|v| v.split_once(' ')).unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Ok(key.trim());
-    }
-    Err(unauthenticated("send a key: Authorization: Bearer tsk_…"))
-}
-
-fn unauthenticated(detail: &str) -> Problem {
-    Problem::new(Kind::Unauthenticated, detail)
 }
 
 /// Whoever is suspended can do nothing but an operator's work.

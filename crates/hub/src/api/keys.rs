@@ -247,7 +247,7 @@ fn check_reach(caller: &Caller, scopes: Scopes, doc: &KeyWritten) -> Result<()> 
     let beyond = |reach: &[String], wanted: &[String]| {
         !reach.is_empty() && (wanted.is_empty() || wanted.iter().any(|id| !reach.contains(id)))
     };
-    if beyond(caller.bound_sites(), &doc.sites) {
+    if scopes.list().any(|scope| beyond(caller.holder().sites(scope), &doc.sites)) {
         wrong.push(WrongValue::new("sites", "a key gives only what it reaches"));
     }
     if beyond(caller.bound_integrations(), &doc.integrations) {

@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod brake;
 mod companies;
+mod credentials;
 mod docs;
 mod egress;
 mod etag;
@@ -34,6 +35,8 @@ mod once;
 mod outcome;
 mod overview;
 mod paging;
+mod passwords;
+mod portal_sessions;
 mod positions;
 mod preview;
 mod receive;
@@ -41,6 +44,7 @@ mod rejected;
 mod rejected_bulk;
 mod replay;
 pub mod schema;
+mod sessions;
 mod set_by;
 mod signing;
 mod site_values;
@@ -50,6 +54,7 @@ mod stream;
 mod terminals;
 mod trial;
 mod usage;
+mod users;
 mod versions;
 mod why;
 
@@ -65,11 +70,14 @@ use utoipa_swagger_ui::SwaggerUi;
 
 pub use body::{MAX_DOCUMENT_BYTES, MAX_EVENTS_BYTES};
 pub use companies::never_stored;
+pub use credentials::{COOKIE, REQUESTED_WITH};
 pub use extract::COMPANY_HEADER;
 pub use integrations::MAX_INTEGRATIONS;
 pub use keys::MAX_KEYS;
 pub use once::{KEY_HEADER, REPLAYED_HEADER};
 pub use paging::{DEFAULT_LIMIT, MAX_LIMIT};
+pub use portal_sessions::MAX_PORTAL_SECONDS;
+pub use users::{MAX_PRIVILEGES, MAX_USERS};
 
 use crate::Hub;
 use crate::problem::{Kind, Problem};
@@ -95,7 +103,8 @@ pub fn document() -> utoipa::openapi::OpenApi {
 
 /// The way in has no layer at all; everything else catches panics and answers named requests once.
 fn all(hub: Option<&Hub>) -> OpenApiRouter<Hub> {
-    let looked_at = reading().merge(managing()).merge(operating()).layer(CatchPanicLayer::custom(panicked));
+    let looked_at =
+        reading().merge(managing()).merge(people()).merge(operating()).layer(CatchPanicLayer::custom(panicked));
     let looked_at = match hub {
         Some(hub) => looked_at.layer(from_fn_with_state(hub.clone(), once::once)),
         None => looked_at,
@@ -171,6 +180,19 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
         .routes(routes!(egress::read_egress))
+}
+
+fn people() -> OpenApiRouter<Hub> {
+    OpenApiRouter::new()
+        .routes(routes!(users::list_users, users::create_user))
+        .routes(routes!(users::read_user, users::patch_user, users::delete_user))
+        .routes(routes!(users::create_link))
+        .routes(routes!(sessions::sign_in))
+        .routes(routes!(sessions::read_session, sessions::sign_out))
+        .routes(routes!(sessions::change_password))
+        .routes(routes!(sessions::follow_link))
+        .routes(routes!(portal_sessions::create_portal_session))
+        .routes(routes!(portal_sessions::begin_portal_session))
 }
 
 fn operating() -> OpenApiRouter<Hub> {

@@ -125,7 +125,10 @@ pub async fn read_rejected(
 ) -> Result<Json<RejectedEvent>> {
     let company = caller.company(Scope::DeliveriesRead)?;
     let (integration, row) = find_row(&hub, &caller, company, &id, &event_id).await?;
-    let payload = caller.may(Scope::EventsPayload).is_ok();
+    let payload = caller.sees_payload(row.rejected.event.content.site.as_deref());
+    if payload {
+        audit::note_view(&hub, &caller, company.no, format!("event {}", row.rejected.event.id)).await?;
+    }
     let request = request_view(&hub, company, &integration, &row.rejected.event, payload).await?;
     Ok(Json(RejectedEvent { row: rejected_view(&row), request }))
 }

@@ -10,11 +10,13 @@ use tillstream_model::integration::{Secret, Signing, SigningSecret, Wrong as Wro
 use utoipa::ToSchema;
 
 use super::audit::{self, Change};
-use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
+use super::credentials::Way;
+use super::docs::{Denied, Guarded, Guessed, Missing, OfIntegration, Stale, Wrong};
 use super::etag::IfMatch;
 use super::extract::{Caller, MaybeDoc, Place};
 use super::integration_view::{Show, SigningView};
 use super::integrations::{Edit, find, object};
+use super::passwords::reauthenticate;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, Result};
@@ -79,21 +81,35 @@ pub async fn rotate_signing(
     Ok(Json(Rotated { secret: new.secret.reveal().to_owned(), signing }))
 }
 
+/// Who asks again who they are.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reauthentication {
+    /// The password of the person who asks; a key needs none.
+    #[serde(default)]
+    #[schema(max_length = 200)]
+    pub password: Option<String>,
+}
+
 /// Reveal the signing keys
 ///
-/// In full. The audit notes who asked.
+/// In full. A person says their password again. The audit notes who asked.
 #[utoipa::path(
     post, path = "/v1/integrations/{id}/signing/reveal", tag = "integrations",
+    request_body = Option<Reauthentication>,
     params(OfIntegration),
-    responses((status = 200, description = "The keys", body = SigningView), Denied, Missing)
+    responses((status = 200, description = "The keys", body = SigningView), Denied, Missing, Wrong, Guessed)
 )]
 pub async fn reveal_signing(
     State(hub): State<Hub>,
     caller: Caller,
     Place(id): Place<String>,
+    way: Way,
+    MaybeDoc(again): MaybeDoc<Reauthentication>,
 ) -> Result<Json<SigningView>> {
     let company = caller.company(Scope::IntegrationsWrite)?;
     let integration = find(&hub, &caller, company, &id).await?;
+    reauthenticate(&hub, &caller, &way, again.password).await?;
     audit::note(&hub, &caller, Some(company.no), Change::of("signing.revealed", object(&id))).await?;
     Ok(Json(SigningView::new(&integration.settings.signing, Show::Full)))
 }

@@ -244,7 +244,7 @@ impl Reader {
     }
 
     fn block(&self, event: &Event) -> Option<Block> {
-        let payload = self.caller.may(Scope::EventsPayload).is_ok();
+        let payload = self.caller.sees_payload(event.content.site.as_deref());
         let view = EventView::new(&self.company, event, payload);
         let data = serde_json::to_string(&view).ok()?;
         let id = self.hub.stores().epochs.position(event.seq).to_string();

@@ -29,7 +29,7 @@ fn get(path: &str) -> Request<Body> {
 async fn every_call_without_a_valid_key_is_401() {
     let app = App::start().await;
     for (name, path, _) in operations(&document()) {
-        if !path.starts_with("/v1/") {
+        if !path.starts_with("/v1/") || path.starts_with("/v1/sessions") {
             continue;
         }
         for key in [None, Some("Bearer tsk_unknown"), Some("Bearer"), Some("Basic dXNlcjpwYXNz"), Some("Bearer \u{e9}")]
@@ -51,8 +51,9 @@ async fn every_call_names_the_scope_that_is_missing() {
     let app = App::start().await;
     let key = app.key_with(&["gateways:write"]).await;
     for (name, path, _) in operations(&document()) {
-        // Everybody may read their own company.
-        if !path.starts_with("/v1/") || name == "get" && path.starts_with("/v1/companies") {
+        // Everybody may read their own company, and be told who they are.
+        let open = name == "get" && path.starts_with("/v1/companies") || path.starts_with("/v1/session");
+        if !path.starts_with("/v1/") || open {
             continue;
         }
         let body = if matches!(name, "post" | "put" | "patch") { sensible_body(path) } else { Value::Null };
@@ -67,6 +68,8 @@ async fn every_call_names_the_scope_that_is_missing() {
 fn sensible_body(path: &str) -> Value {
     match path {
         "/v1/keys" => json!({"name": "x", "scopes": ["all"]}),
+        "/v1/users" => json!({"email": "a@b"}),
+        path if path.ends_with("portal-sessions") => json!({"capabilities": ["tools.view"]}),
         path if path.starts_with("/v1/companies") => json!({"name": "x"}),
         path if path.ends_with("rejected/retry") => json!({"ids": ["evt_01JD7ZQ4X8E9W3R5T6Y7P0A1BC"]}),
         path if path.ends_with("/replay") => json!({"from": "2026-11-20T00:00:00Z"}),
@@ -84,6 +87,8 @@ async fn what_belongs_to_another_company_is_as_unknown_as_what_does_not_exist() 
     let neighbour = app.neighbour().await;
     let keys = app.get("/v1/keys").await.body;
     let own_key = keys["items"][0]["id"].as_str().unwrap();
+    let somebody = app.post("/v1/users", json!({"email": "ada@acme"})).await.body;
+    let own_user = somebody["id"].as_str().unwrap();
     for (name, path, _) in operations(&document()) {
         // Whoever saves a site makes it in their own company.
         if !path.contains('{') || name == "put" && path == "/v1/sites/{site}" {
@@ -93,6 +98,8 @@ async fn what_belongs_to_another_company_is_as_unknown_as_what_does_not_exist() 
             &event
         } else if path.starts_with("/v1/keys") {
             own_key
+        } else if path.starts_with("/v1/users") {
+            own_user
         } else if path.starts_with("/v1/companies") {
             "acme"
         } else {
@@ -100,17 +107,15 @@ async fn what_belongs_to_another_company_is_as_unknown_as_what_does_not_exist() 
         };
         let path =
             path.replace("{id}", id).replace("{event_id}", &event).replace("{site}", "175").replace("{terminal}", "2");
-        let body = if matches!(name, "put" | "patch") || path.ends_with("rejected/retry") {
-            sensible_body(&path)
-        } else {
-            Value::Null
-        };
+        let needed = ["rejected/retry", "portal-sessions", "-all", "/replay"].iter().any(|end| path.ends_with(end));
+        let body = if matches!(name, "put" | "patch") || needed { sensible_body(&path) } else { Value::Null };
         let answer = app.ask_as(&neighbour, method(name), &path, body).await;
         // What only operators may do is refused before it is looked at.
-        let expected = if path.starts_with("/v1/companies") && name != "get" { 403 } else { 404 };
+        let of_operators = path.starts_with("/v1/companies") && !path.ends_with("portal-sessions") && name != "get";
+        let expected = if of_operators { 403 } else { 404 };
         assert_eq!(answer.status, expected, "{name} {path}: {}", answer.body);
     }
-    for list in ["/v1/events", "/v1/integrations", "/v1/attempts", "/v1/sites", "/v1/held", "/v1/audit"] {
+    for list in ["/v1/events", "/v1/integrations", "/v1/attempts", "/v1/sites", "/v1/held", "/v1/audit", "/v1/users"] {
         assert_eq!(app.ask_as(&neighbour, Method::GET, list, Value::Null).await.body["items"], json!([]), "{list}");
     }
     assert_eq!(app.get("/v1/integrations/erp").await.status, 200);

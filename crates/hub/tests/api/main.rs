@@ -5,5 +5,6 @@ mod deliveries;
 mod document;
 mod events;
 mod integrations;
+mod people;
 mod retention;
 mod support;

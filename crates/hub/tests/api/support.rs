@@ -48,13 +48,18 @@ pub struct Answer {
 impl App {
     /// Starts it; loopback may be called.
     pub async fn start() -> Self {
+        Self::with(Config::default()).await
+    }
+
+    /// Starts it with another configuration.
+    pub async fn with(config: Config) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(AtomicI64::new(START.parse::<Time>().unwrap().millis()));
         let read = clock.clone();
         let tells: tillstream_store::Clock = Arc::new(move || Time::from_millis(read.load(Ordering::Relaxed)));
         let stores = sqlite::open(folder.path(), sqlite::Options::new(tells.clone(), MasterKey::new([7; 32]))).unwrap();
         let outbound = Client::new(Policy::new(&["127.0.0.0/8"]).unwrap(), Options::default());
-        let hub = Hub::start(stores, outbound, Config::default(), tells).await.unwrap();
+        let hub = Hub::start(stores, outbound, config, tells).await.unwrap();
         let acme = company(&hub, "acme").await;
         let key = make_key(&hub, Some(acme), &["all"], 1).await;
         App { hub, key, acme, clock, receivers: JoinSet::new(), _folder: folder }

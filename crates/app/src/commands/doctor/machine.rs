@@ -56,7 +56,9 @@ pub(super) async fn port(config: &Config) -> Finding {
     let address = config.listen;
     match server::bind(address).await {
         Ok(_) => Finding::ok(PORT, format!("{address} is free")),
-        Err(_) if answers(&process::url_of(address)).await => Finding::ok(PORT, format!("a hub answers on {address}")),
+        Err(_) if answers(&process::url_of(address, config.tls.is_some())).await => {
+            Finding::ok(PORT, format!("a hub answers on {address}"))
+        }
         Err(e) => Finding::fail(PORT, format!("{address}: {e}"), "choose another address with --listen"),
     }
 }

@@ -70,7 +70,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let listener = server::bind(args.listen).await.with_context(|| {
         format!("cannot listen on {}; choose another address with --listen, or port 0 for a free one", args.listen)
     })?;
-    let url = format!("{}/", url_of(listener.local_addr()?));
+    let url = format!("{}/", url_of(listener.local_addr()?, false));
     let temporary = if args.create { Some(Temporary::create(&args.hub, &url).await?) } else { None };
     say_where(&url, temporary.as_ref(), &args.hub);
     let secret = temporary.as_ref().map(|t| t.secret.clone()).or_else(|| args.secret.clone());

@@ -16,6 +16,8 @@ pub struct Api {
     pub(super) key: Option<String>,
     /// The company that an operator's key names.
     pub(super) company: Option<String>,
+    /// A person's session, as its cookie is sent.
+    pub(super) session: Option<String>,
 }
 
 /// A whole answer.
@@ -30,7 +32,7 @@ impl Api {
     /// A client of the hub at `base`, such as `http://127.0.0.1:4000`.
     pub fn new(base: &str, key: Option<&str>) -> Self {
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { client, base: base.to_owned(), key: key.map(str::to_owned), company: None }
+        Self { client, base: base.to_owned(), key: key.map(str::to_owned), company: None, session: None }
     }
 
     /// Sends a body with headers; `path` is everything after the host.
@@ -50,6 +52,9 @@ impl Api {
         }
         if let Some(company) = &self.company {
             request = request.header("tillstream-company", company);
+        }
+        if let Some(session) = &self.session {
+            request = request.header("cookie", session).header("tillstream-requested-with", "test");
         }
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -6,6 +6,7 @@ pub mod database;
 pub mod events;
 pub mod hub;
 pub mod look;
+pub mod people;
 pub mod receiver;
 pub mod signature;
 pub mod stage;
