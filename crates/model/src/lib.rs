@@ -12,6 +12,8 @@ pub mod incoming;
 pub mod integration;
 pub mod json;
 pub mod lane;
+pub mod mailbox;
+pub mod operational;
 pub mod path;
 pub mod ranges;
 pub mod schedule;

@@ -5,6 +5,9 @@ use crate::condition;
 use crate::event::Event;
 use crate::integration::Settings;
 
+/// The entity of events about integrations.
+const INTEGRATION: &str = "integration";
+
 /// The rule that kept an event back, in the order they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unwanted {
@@ -30,7 +33,7 @@ impl Unwanted {
 /// Whether the settings want the event; the first rule that says no when not.
 pub fn wants(settings: &Settings, event: &Event) -> Result<(), Unwanted> {
     let content = &event.content;
-    if !selects(settings, &content.name, content.entity()) {
+    if !selects(settings, &content.name, content.entity()) || is_about(settings, event) {
         return Err(Unwanted::Events);
     }
     if !settings.availability.of(content.site.as_deref()) {
@@ -40,6 +43,12 @@ pub fn wants(settings: &Settings, event: &Event) -> Result<(), Unwanted> {
         Some(i) => Err(Unwanted::Where(i)),
         None => Ok(()),
     }
+}
+
+/// An integration never gets events about itself: each delivery that fails would make another one to deliver.
+fn is_about(settings: &Settings, event: &Event) -> bool {
+    let content = &event.content;
+    content.entity() == INTEGRATION && content.entity_id.as_deref() == Some(&settings.id)
 }
 
 fn selects(settings: &Settings, name: &str, entity: &str) -> bool {
@@ -80,6 +89,19 @@ mod tests {
         ] {
             assert_eq!(asked(chosen.clone(), name), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn an_integration_never_gets_events_about_itself() {
+        let chosen = settings(json!({"events":{"entities":["integration","order"]}}));
+        let about = |name: &str, id: &str| {
+            let mut event = event(name, "{}");
+            event.content.entity_id = Some(id.into());
+            wants(&chosen, &event)
+        };
+        assert_eq!(about("integration.failing", "x"), Err(Unwanted::Events));
+        assert_eq!(about("integration.failing", "y"), Ok(()));
+        assert_eq!(about("order.saved", "x"), Ok(()), "an order may be called as the integration is");
     }
 
     #[test]

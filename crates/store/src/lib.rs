@@ -20,7 +20,7 @@ pub mod transfer;
 use std::sync::Arc;
 
 pub use bell::Bell;
-pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
+pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention, Room};
 pub use nodes::Nodes;
 pub use page::Page;
 pub use seal::{MasterKey, Sealer};

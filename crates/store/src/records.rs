@@ -3,6 +3,7 @@
 mod audit;
 mod companies;
 mod documents;
+mod news;
 
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use tillstream_model::{CompanyNo, Event, IntegrationNo, Ranges, Seq, Time};
 pub use audit::*;
 pub use companies::*;
 pub use documents::*;
+pub use news::*;
 
 /// How long attempts are kept, in days.
 pub const ATTEMPT_DAYS: i64 = 30;

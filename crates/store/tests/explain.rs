@@ -50,6 +50,8 @@ const MOST: &[(&str, Rows)] = &[
     ("documents", |page| page),
     ("audit", |page| page + 1),
     ("audit of one", |page| page + 1),
+    // Those of integrations each have their integration's row.
+    ("untold", |page| 3 * page + 2),
     ("attempts of one", |page| page + 3 * DAYS),
     // A page of each integration when that is not much, else of all together, which are looked for on each day.
     ("attempts of some", |page| FIRST_LOOK.min(BUSY * (page + 1)) + 4 * (page + BUSY * DAYS)),
@@ -84,6 +86,7 @@ const MOST: &[(&str, Rows)] = &[
     ("delete_rejected", |_| 1),
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
+    ("told", |news| news),
     ("sweep", |_| 6 * SWEPT_ROWS + DAYS + 4),
 ];
 
@@ -95,8 +98,10 @@ const INDEXES: &[(&str, &str)] = &[
     ("audit (company, id)", "audit"),
     ("audit (company, object, id)", "audit of one"),
     ("audit (id)", "sweep"),
+    ("audit (id) WHERE untold", "untold"),
     ("documents (company, kind, id)", "documents"),
     ("entries (id)", "sweep"),
+    ("entries (id) WHERE untold", "untold"),
     ("entries (integration, id)", "log_entries"),
     ("events (company, seq)", "read"),
     ("ids (hash)", "append"),

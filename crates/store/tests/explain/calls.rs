@@ -3,7 +3,7 @@
 
 use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
-use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit};
+use tillstream_store::state::{AttemptFilter, AuditFilter, Expected, LaneCommit, LogEntry, News};
 use tillstream_store::suite::START;
 use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
 
@@ -82,6 +82,8 @@ async fn paged(meter: &mut Meter, filled: &Filled, stores: &Stores, page: u64) {
         let found = meter.run("documents", page, state.documents(Some(filled.big), "site", after, limit)).await;
         assert!(found.is_none_or(|found| found.len() == limit));
     }
+    let news = meter.run("untold", page, state.untold(limit)).await;
+    assert!(news.is_none_or(|news| news.len() == 2 * limit));
     for (call, object) in [("audit", None), ("audit of one", Some("site 3".to_owned()))] {
         let filter = AuditFilter { object, ..AuditFilter::default() };
         let mut after = None;
@@ -185,6 +187,9 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     meter.run("delete_rejected", 1, state.delete_rejected(filled.first, u64::MAX)).await;
     meter.run("delete_key", 1, state.delete_key(Some(filled.small), "key-1")).await;
     meter.run("touch_keys", 2, state.touch_keys(vec![("a".into(), START), ("b".into(), START)])).await;
+    let entry = LogEntry { action: "stopped".into(), reason: "so".into(), actor: "system".into(), at: START };
+    let unknown = News::Entry { row: i64::MAX, company: filled.big, no: unknown, id: "erp".into(), entry };
+    meter.run("told", 1, state.told(&[unknown])).await;
     let of = Some(filled.big);
     meter.run("document", 1, state.document(of, "site", "000002")).await;
     let stale = state.put_document(of, "site", "000002", "{}".into(), Expected::Version(9));

@@ -258,6 +258,8 @@ fn copies(big: CompanyNo, small: CompanyNo, first: IntegrationNo, of_vast: Integ
          INSERT INTO audit (company, at, actor, action, object)
              SELECT CASE WHEN n <= {AUDITED} / 2 THEN {big} ELSE 1000 + n % 100 END, {start} + n, 'system', 'site.saved',
              'site ' || n % 5 FROM generate_series(1, {AUDITED}) n ORDER BY n;
+         UPDATE entries SET untold = true WHERE id % 10 = 0;
+         UPDATE audit SET untold = true WHERE id % 40 = 0;
          INSERT INTO log_heads SELECT 1000 + n, 1, 1, 0, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;
          INSERT INTO log_stretches SELECT 1000 + n, 1, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;",
         whose(REJECTED / 2),

@@ -29,3 +29,9 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_of_company ON audit (company, id);
 CREATE INDEX audit_of_object ON audit (company, object, id);
+
+-- What happened and the hub has still to tell others, as operational events.
+ALTER TABLE entries ADD COLUMN untold boolean NOT NULL DEFAULT false;
+CREATE INDEX entries_untold ON entries (id) WHERE untold;
+ALTER TABLE audit ADD COLUMN untold boolean NOT NULL DEFAULT false;
+CREATE INDEX audit_untold ON audit (id) WHERE untold;

@@ -15,6 +15,7 @@ mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
+mod news;
 mod outcome;
 mod parked;
 mod rejected;
@@ -38,9 +39,10 @@ use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
-    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, Parked, RejectedRow, SaveError, Version,
+    LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, News, Parked, RejectedRow, SaveError, Version,
 };
-use crate::{Clock, Page, Result, Retention, Sealer, State};
+use crate::seal::Owner;
+use crate::{Clock, Page, Result, Retention, Sealer, State, StoreError};
 
 /// The state on a server.
 pub(super) struct PgState {
@@ -316,6 +318,27 @@ impl State for PgState {
     ) -> Result<Page<AuditEntry>> {
         let what = "list the audit";
         tried(what, audit::list(&*self.session(what).await?, of, filter, after, limit).await)
+    }
+
+    async fn untold(&self, limit: usize) -> Result<Vec<News>> {
+        let what = "look for news";
+        tried(what, news::untold(&*self.session(what).await?, limit).await)
+    }
+
+    async fn told(&self, news: &[News]) -> Result<()> {
+        let tx = self.begin("note what was told").await?;
+        let told = news::told(&tx, news).await;
+        tx.end(told).await
+    }
+
+    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
+        let sealed = self.sealer.seal(Owner::of_documents(of), place, secret);
+        sealed.map_err(|e| StoreError::new(format!("seal {place}"), e.to_string()))
+    }
+
+    fn unseal(&self, of: Option<CompanyNo>, place: &str, sealed: &str) -> Result<String> {
+        let secret = self.sealer.open(Owner::of_documents(of), place, sealed);
+        secret.map_err(|e| StoreError::new(format!("open {place}"), e.to_string()))
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

@@ -27,3 +27,9 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_of_company ON audit (company, id);
 CREATE INDEX audit_of_object ON audit (company, object, id);
+
+-- What happened and the hub has still to tell others, as operational events.
+ALTER TABLE entries ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX entries_untold ON entries (id) WHERE untold = 1;
+ALTER TABLE audit ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX audit_untold ON audit (id) WHERE untold = 1;
