@@ -33,7 +33,11 @@ impl Process {
         let stores = wire::open(config, address).await?;
         let first_key = bootstrap::first_start(&*stores.state, &config.data, wire::now()).await?;
         let outbound = Client::new(config.policy.clone(), Options::default());
-        let settings = tillstream_hub::Config { metrics_public: config.metrics_public, ..Default::default() };
+        let settings = tillstream_hub::Config {
+            metrics_public: config.metrics_public,
+            notify: config.telling.settings.clone(),
+            ..Default::default()
+        };
         let hub = Hub::start(stores, outbound, settings, wire::clock()).await?;
         let stop = CancellationToken::new();
         let mut server = JoinSet::new();

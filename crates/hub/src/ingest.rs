@@ -127,6 +127,14 @@ impl Ingest {
         Ok(report)
     }
 
+    /// Appends events that the hub makes itself, which no caller may. Their idempotency ids are the hub's own: what was
+    /// said first under one stands, and a repeat changes nothing. That an event names a site is no sign of life of it.
+    pub async fn append_own(&self, company: &Company, events: Vec<Content>) -> Result<(), AppendError> {
+        let append = Append { company: company.no, retention: company.retention, events };
+        self.log.append(append).await?;
+        Ok(())
+    }
+
     async fn append(
         &self,
         company: &Company,

@@ -8,10 +8,12 @@ pub mod api;
 pub mod deliver;
 pub mod documents;
 pub mod ingest;
+pub mod notify;
 pub mod observe;
 pub mod problem;
 pub mod sites;
 mod upkeep;
+mod usage;
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use access::Access;
 use deliver::Deliver;
 use ingest::Ingest;
+use notify::Notify;
 use observe::Metrics;
 use sites::Sites;
 
@@ -36,6 +39,8 @@ pub struct Config {
     pub metrics_public: bool,
     /// How much may be under way at once.
     pub budgets: deliver::Budgets,
+    /// What others are told, and how.
+    pub notify: notify::Settings,
 }
 
 /// The running hub, shared by everything that serves it. Cheap to clone.
@@ -52,6 +57,7 @@ struct Inner {
     ingest: Ingest,
     sites: Arc<Sites>,
     deliver: Deliver,
+    notify: Notify,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -72,6 +78,7 @@ impl Hub {
             ingest: Ingest::new(stores.log.clone(), sites.clone(), clock.clone(), metrics.meters.clone()),
             sites,
             deliver,
+            notify: Notify::default(),
             stores,
             outbound,
             clock,
@@ -81,6 +88,8 @@ impl Hub {
             ending: CancellationToken::new(),
         }));
         hub.0.tasks.spawn(upkeep::run(hub.clone(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(notify::run(hub.clone(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(notify::send(hub.clone(), hub.0.ending.clone()));
         Ok(hub)
     }
 
@@ -137,6 +146,11 @@ impl Hub {
     /// The lanes.
     pub fn deliver(&self) -> &Deliver {
         &self.0.deliver
+    }
+
+    /// What is kept of telling others.
+    pub(crate) fn notify(&self) -> &Notify {
+        &self.0.notify
     }
 
     /// The HTTP API.

@@ -41,6 +41,10 @@ impl Metrics {
 
     /// Folds recorded durations into their buckets; to be called every few seconds, or they pile up until a scrape.
     pub fn upkeep(&self) {
+        if let Some(usage) = crate::usage::of_this_process() {
+            self.meters.resident_bytes.set(usage.resident_bytes as f64);
+            self.meters.cpu_seconds.set(usage.cpu_seconds);
+        }
         self.handle.run_upkeep();
     }
 }
@@ -77,6 +81,11 @@ pub struct Meters {
     pub circuits_open: Gauge,
     pub commits: Counter,
     pub log_queue_bytes: Gauge,
+    pub lag_seconds: Gauge,
+    pub notifications_sent: Counter,
+    pub notifications_failed: Counter,
+    pub resident_bytes: Gauge,
+    pub cpu_seconds: Gauge,
 }
 
 const EVENTS: &str = "tillstream_events_total";
@@ -91,6 +100,10 @@ const PARKED: &str = "tillstream_events_parked";
 const CIRCUITS_OPEN: &str = "tillstream_circuits_open";
 const COMMITS: &str = "tillstream_lane_commits_total";
 const LOG_QUEUE: &str = "tillstream_log_queue_bytes";
+const LAG: &str = "tillstream_lag_seconds_max";
+const NOTIFICATIONS: &str = "tillstream_notifications_total";
+const RESIDENT: &str = "process_resident_memory_bytes";
+const CPU: &str = "process_cpu_seconds_total";
 
 impl Meters {
     fn register() -> Self {
@@ -111,6 +124,11 @@ impl Meters {
             circuits_open: gauge!(CIRCUITS_OPEN),
             commits: counter!(COMMITS),
             log_queue_bytes: gauge!(LOG_QUEUE),
+            lag_seconds: gauge!(LAG),
+            notifications_sent: counter!(NOTIFICATIONS, "result" => "sent"),
+            notifications_failed: counter!(NOTIFICATIONS, "result" => "failed"),
+            resident_bytes: gauge!(RESIDENT),
+            cpu_seconds: gauge!(CPU),
         }
     }
 }
@@ -137,6 +155,10 @@ fn describe() {
     describe_gauge!(CIRCUITS_OPEN, "Lanes whose receiver is only probed.");
     describe_counter!(COMMITS, "Groups of outcomes committed by lanes.");
     describe_gauge!(LOG_QUEUE, Unit::Bytes, "What waits to be written to the log.");
+    describe_gauge!(LAG, Unit::Seconds, "How long the oldest event of the lane that is most behind has waited.");
+    describe_counter!(NOTIFICATIONS, "Messages to contacts, by result: sent or failed.");
+    describe_gauge!(RESIDENT, Unit::Bytes, "Memory that the process takes.");
+    describe_gauge!(CPU, Unit::Seconds, "Time that the process has computed.");
 }
 
 #[cfg(test)]
@@ -165,6 +187,10 @@ mod tests {
             CIRCUITS_OPEN,
             COMMITS,
             LOG_QUEUE,
+            LAG,
+            NOTIFICATIONS,
+            RESIDENT,
+            CPU,
         ] {
             assert!(text.contains(&format!("# HELP {name} ")), "{name} in {text}");
         }

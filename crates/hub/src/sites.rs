@@ -173,7 +173,7 @@ impl Sites {
         if let Some((directory, _, _)) = known.as_ref().filter(|(_, _, at)| now < *at + FRESH && *at <= now) {
             return Ok(directory.clone());
         }
-        let changes = documents::get::<Changes>(&*self.state, Some(company), "all").await?.map_or(0, |c| c.version);
+        let changes = self.changes(company).await?;
         let directory = match known {
             Some((directory, then, _)) if then == changes => directory,
             _ => Arc::new(self.read(company).await?),
@@ -182,17 +182,27 @@ impl Sites {
         Ok(directory)
     }
 
-    async fn read(&self, company: CompanyNo) -> Result<Directory, StoreError> {
-        let (mut directory, mut all) = (Directory::default(), Vec::new());
+    /// Counts the changes of a company's sites.
+    pub async fn changes(&self, company: CompanyNo) -> Result<u32, StoreError> {
+        Ok(documents::get::<Changes>(&*self.state, Some(company), "all").await?.map_or(0, |c| c.version))
+    }
+
+    /// All sites of a company, by id.
+    pub async fn all(&self, company: CompanyNo) -> Result<Vec<documents::Saved<Site>>, StoreError> {
+        let mut all = Vec::new();
         loop {
             let after = all.last().map_or("", |s: &documents::Saved<Site>| s.id.as_str());
             let page = documents::list::<Site>(&*self.state, Some(company), after, PAGE).await?;
             let last = page.len() < PAGE;
             all.extend(page);
             if last {
-                break;
+                return Ok(all);
             }
         }
+    }
+
+    async fn read(&self, company: CompanyNo) -> Result<Directory, StoreError> {
+        let (mut directory, all) = (Directory::default(), self.all(company).await?);
         for site in &all {
             directory.add(&site.id, &site.value);
         }

@@ -98,11 +98,12 @@ impl Thread {
 impl Mailbox {
     /// Something happened. What came last about a thing is taken once.
     pub fn add(&mut self, notice: Notice) {
+        let full = self.threads.len() >= MAX_THREADS;
         let known = self.threads.iter_mut().find(|t| t.name == notice.name && t.subject == notice.subject);
         match known {
             Some(thread) if thread.last_id == notice.id => {}
             Some(thread) => thread.add(notice),
-            None if self.threads.len() >= MAX_THREADS => self.left_out += 1,
+            None if full => self.left_out += 1,
             None => {
                 let (name, subject) = (notice.name.clone(), notice.subject.clone());
                 let (first_at, newest) = (notice.at, Vec::new());
@@ -191,7 +192,7 @@ mod tests {
         }
         mailbox.add(notice(9, "crm"));
         assert_eq!(send(&mut mailbox, after(1)), [("crm".to_owned(), 1)], "another thing does not wait");
-        assert!(mailbox.due(START + QUIET - Duration::from_millis(1)).is_none());
+        assert!(mailbox.due(START + (QUIET - Duration::from_millis(1))).is_none());
         let summed = mailbox.due(START + QUIET).unwrap().threads.remove(0);
         assert_eq!((summed.count, summed.newest.len()), (7, MAX_KEPT));
         assert_eq!(summed.newest.last().unwrap().id, "n8");

@@ -9,6 +9,7 @@ use tillstream_model::integration::Secret;
 use tillstream_outbound::Policy;
 use tracing_subscriber::EnvFilter;
 
+use super::notify::{self, Telling};
 use super::{DEFAULT_DATA, DEFAULT_LISTEN, Written, Wrong, beside};
 
 /// The variable that gives the master key itself.
@@ -87,11 +88,14 @@ pub struct Config {
     pub database: Option<Database>,
     /// What this node is called, if somebody said so.
     pub node: Option<String>,
+    /// What others are told, and how.
+    pub telling: Telling,
 }
 
 impl Config {
     /// Fills in what is missing and refuses what cannot work.
     pub fn check(written: Written, environment: &[(String, String)]) -> Result<Self, Wrong> {
+        let telling = notify::check(&written)?;
         let database = database(written.database, written.database_ca)?;
         let data = written.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let behind_proxy = written.behind_proxy.unwrap_or_default();
@@ -110,6 +114,7 @@ impl Config {
             log_level,
             database,
             node: node(written.node)?,
+            telling,
         })
     }
 
@@ -148,7 +153,7 @@ impl Config {
             "database" => self.database.as_ref()?.shown().into(),
             "node" => self.node.clone()?.into(),
             "database_ca" => self.database.as_ref()?.ca_file.as_ref()?.display().to_string().into(),
-            _ => return None,
+            other => self.telling.shown(other)?,
         };
         Some(value.to_string())
     }

@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod brake;
 mod companies;
+mod contact_doc;
 mod docs;
 mod etag;
 mod event_lookup;
@@ -22,6 +23,7 @@ mod keys;
 mod lane_view;
 mod logs;
 mod nodes;
+mod notifications;
 mod paging;
 mod receive;
 mod rejected;
@@ -114,6 +116,13 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(companies::resume_company))
         .routes(routes!(sites::list_sites))
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
+        .routes(routes!(notifications::list_contacts, notifications::create_contact))
+        .routes(routes!(
+            notifications::read_contact,
+            notifications::replace_contact,
+            notifications::delete_contact
+        ))
+        .routes(routes!(notifications::test_contact))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
 }

@@ -13,12 +13,13 @@ mod nodes;
 mod render;
 mod routes;
 mod runner;
-mod signing;
+pub(crate) mod signing;
+mod standing;
 
 use std::sync::{Arc, Mutex};
 
 use tillstream_model::integration::Status;
-use tillstream_model::{CompanyNo, IntegrationNo, Seq};
+use tillstream_model::{CompanyNo, IntegrationNo, Seq, Time};
 use tillstream_outbound::Client;
 use tillstream_store::{Clock, StoreError, Stores};
 use tokio::sync::oneshot;
@@ -28,6 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use budget::Budgets;
 pub use handle::{Health, LaneStatus};
 pub use render::{RenderedRequest, render};
+pub use standing::Standing;
 
 use crate::observe::Meters;
 use budget::Budget;
@@ -155,13 +157,14 @@ impl Deliver {
 
     /// Sets the gauges that are sums over lanes.
     pub fn gauge(&self) {
-        let (mut awake, mut in_flight, mut parked, mut open) = (0, 0, 0, 0);
+        let (mut awake, mut in_flight, mut parked, mut open, mut oldest) = (0, 0, 0, 0, None::<Time>);
         for (_, routes) in self.0.routes.all() {
             for status in routes.handles().iter().map(|h| h.status()) {
                 awake += 1;
                 in_flight += status.in_flight;
                 parked += status.parked;
                 open += usize::from(status.health != Health::Flowing);
+                oldest = status.oldest.into_iter().chain(oldest).min();
             }
         }
         let meters = &self.0.meters;
@@ -174,6 +177,7 @@ impl Deliver {
         ] {
             gauge.set(count as f64);
         }
+        meters.lag_seconds.set(oldest.map_or(0.0, |t| (self.0.clock)().since(t).as_secs_f64()));
     }
 
     /// Saves the cursors of sleeping lanes, which move over unwanted events without a commit of their own.
