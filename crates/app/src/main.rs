@@ -14,6 +14,7 @@ mod process;
 mod server;
 mod shutdown;
 mod signature;
+mod traces;
 mod wire;
 
 use std::process::ExitCode;

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
+use tracing::Instrument;
 
 /// Most connections at once; further ones wait in the system's queue.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -126,7 +127,14 @@ impl Connection {
 }
 
 async fn call(router: &mut Router, request: Request<Body>) -> axum::response::Response {
-    match router.call(request).await {
+    // Without its query, which may carry what nobody else may read.
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let span = tracing::trace_span!(target: "tillstream::traces", "request", method, path, status = tracing::field::Empty);
+    let answered = router.call(request).instrument(span.clone()).await;
+    if let Ok(response) = &answered {
+        span.record("status", response.status().as_u16());
+    }
+    match answered {
         Ok(response) => response,
         Err(never) => match never {},
     }

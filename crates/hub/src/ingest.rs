@@ -10,6 +10,7 @@ use tillstream_model::{CompanyNo, Content, EventId, Seq};
 use tillstream_store::state::Company;
 use tillstream_store::{Append, AppendError, Appended, Clock, Log, StoreError};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::observe::Meters;
 use crate::sites::Sites;
@@ -143,7 +144,8 @@ impl Ingest {
         report: &mut Report,
     ) -> Result<(), AppendError> {
         let append = Append { company: company.no, retention: company.retention, events };
-        for (appended, &index) in self.log.append(append).await?.into_iter().zip(indices) {
+        let span = tracing::trace_span!(target: "tillstream::traces", "append", events = append.events.len());
+        for (appended, &index) in self.log.append(append).instrument(span).await?.into_iter().zip(indices) {
             match appended {
                 Appended::New { seq, id } => report.accepted.push(Accepted { index, id, seq, duplicate: false }),
                 Appended::Duplicate { seq, id } => report.accepted.push(Accepted { index, id, seq, duplicate: true }),

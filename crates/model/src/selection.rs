@@ -2,7 +2,7 @@
 
 use crate::catalogue::is_operational;
 use crate::condition;
-use crate::event::Event;
+use crate::event::{Event, entity_of};
 use crate::integration::Settings;
 
 /// The entity of events about integrations.
@@ -56,6 +56,16 @@ fn selects(settings: &Settings, name: &str, entity: &str) -> bool {
     if events.entities.is_empty() && events.names.is_empty() {
         return !is_operational(name);
     }
+    is_named(settings, name, entity)
+}
+
+/// Whether the settings select an event by its name or entity, and not only because they select everything.
+pub fn names(settings: &Settings, name: &str) -> bool {
+    is_named(settings, name, entity_of(name))
+}
+
+fn is_named(settings: &Settings, name: &str, entity: &str) -> bool {
+    let events = &settings.events;
     events.entities.iter().any(|e| e == entity) || events.names.iter().any(|n| n == name)
 }
 
@@ -88,7 +98,9 @@ mod tests {
             ("punch.other", Err(Unwanted::Events)),
         ] {
             assert_eq!(asked(chosen.clone(), name), expected, "{name}");
+            assert_eq!(names(&settings(chosen.clone()), name), expected.is_ok(), "{name}");
         }
+        assert!(!names(&settings(json!({})), "order.saved"), "everything is no name");
     }
 
     #[test]

@@ -90,6 +90,8 @@ pub struct Config {
     pub node: Option<String>,
     /// What others are told, and how.
     pub telling: Telling,
+    /// The collector that takes traces.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl Config {
@@ -115,6 +117,7 @@ impl Config {
             database,
             node: node(written.node)?,
             telling,
+            otlp_endpoint: otlp(written.otlp_endpoint)?,
         })
     }
 
@@ -153,6 +156,7 @@ impl Config {
             "database" => self.database.as_ref()?.shown().into(),
             "node" => self.node.clone()?.into(),
             "database_ca" => self.database.as_ref()?.ca_file.as_ref()?.display().to_string().into(),
+            "otlp_endpoint" => self.otlp_endpoint.clone()?.into(),
             other => self.telling.shown(other)?,
         };
         Some(value.to_string())
@@ -177,6 +181,15 @@ fn database(url: Option<String>, ca_file: Option<PathBuf>) -> Result<Option<Data
         Some(_) => Err(Wrong::new(
             "database is no address of a PostgreSQL server, such as postgres://user:password@host:5432/tillstream",
         )),
+    }
+}
+
+fn otlp(url: Option<String>) -> Result<Option<String>, Wrong> {
+    match url.filter(|url| !url.is_empty()) {
+        Some(url) if tillstream_outbound::check_url(&url).is_err() => {
+            Err(Wrong::new(format!("otlp_endpoint \"{url}\" is no URL, such as http://127.0.0.1:4318")))
+        }
+        url => Ok(url),
     }
 }
 

@@ -135,10 +135,15 @@ pub struct Written {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
     pub storage_low_bytes: Option<u64>,
+
+    /// Collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_ENDPOINT too
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Every key of [`Written`], in the order in which `tillstream config` prints them.
-pub const KEYS: [&str; 21] = [
+pub const KEYS: [&str; 22] = [
     "data",
     "listen",
     "allow_networks",
@@ -160,6 +165,7 @@ pub const KEYS: [&str; 21] = [
     "lagging_after_seconds",
     "storage_low_percent",
     "storage_low_bytes",
+    "otlp_endpoint",
 ];
 
 /// A whole number, or its text as variables have it.

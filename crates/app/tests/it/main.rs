@@ -29,3 +29,4 @@ mod selection;
 mod signing;
 mod sites;
 mod support;
+mod traces;

@@ -9,6 +9,7 @@ use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
 use tillstream_outbound::Pool;
 use tillstream_store::state::{Attempt, Failure, name_hash};
 use tillstream_store::{Clock, Stores};
+use tracing::Instrument;
 
 use super::budget::{Share, Slot};
 use super::http::request::Template;
@@ -58,7 +59,11 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
     let at = (launcher.clock)();
     let request = launcher.template.request(&event, sending.attempt, at);
     let deadline = Duration::from_secs(launcher.template.settings().delivery.timeout_seconds.into());
-    let exchange = send(&launcher.pool, request, deadline, at).await;
+    let (event_id, integration) = (event.id, launcher.template.settings().id.as_str());
+    let span = tracing::trace_span!(target: "tillstream::traces", "attempt", integration, %event_id,
+        number = sending.attempt, status = tracing::field::Empty);
+    let exchange = send(&launcher.pool, request, deadline, at).instrument(span.clone()).await;
+    span.record("status", exchange.status);
     drop((room, slot));
     Flight::Made(Box::new(made(event, &sending, exchange, at)))
 }

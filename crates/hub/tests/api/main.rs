@@ -5,5 +5,6 @@ mod deliveries;
 mod document;
 mod events;
 mod integrations;
+mod notice;
 mod retention;
 mod support;
