@@ -129,7 +129,8 @@ impl Connection {
 async fn call(router: &mut Router, request: Request<Body>) -> axum::response::Response {
     // Without its query, which may carry what nobody else may read.
     let (method, path) = (request.method().as_str(), request.uri().path());
-    let span = tracing::trace_span!(target: "tillstream::traces", "request", method, path, status = tracing::field::Empty);
+    let span =
+        tracing::trace_span!(target: "tillstream::traces", "request", method, path, status = tracing::field::Empty);
     let answered = router.call(request).instrument(span.clone()).await;
     if let Ok(response) = &answered {
         span.record("status", response.status().as_u16());

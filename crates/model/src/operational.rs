@@ -115,7 +115,8 @@ mod tests {
         let content = about.content("entry/7");
         assert_eq!((content.entity(), content.entity_id.as_deref()), ("integration", Some("erp")));
         assert_eq!(content.caller_id.as_deref(), Some("hub/entry/7"));
-        let said = r#"{"by":"system","integration":"erp","name":"ERP","reason":"503","since":"2026-11-21T10:00:00.000Z"}"#;
+        let said =
+            r#"{"by":"system","integration":"erp","name":"ERP","reason":"503","since":"2026-11-21T10:00:00.000Z"}"#;
         assert_eq!(content.data.get(), said);
         assert_eq!(silent("175", None, at, 60).site.as_deref(), Some("175"));
         assert_eq!(audited("site.saved", "key k", &"x".repeat(999), at, "audit/1").entity_id, None);

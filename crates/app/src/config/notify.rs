@@ -155,7 +155,9 @@ mod tests {
 
     #[test]
     fn what_cannot_work_is_refused_with_its_key() {
-        assert!(refusal(Written { smtp_from: Some("t@example.com".into()), ..Written::default() }).contains("smtp_host"));
+        assert!(
+            refusal(Written { smtp_from: Some("t@example.com".into()), ..Written::default() }).contains("smtp_host")
+        );
         assert!(refusal(Written { smtp_from: None, ..with_host() }).contains("smtp_from"));
         assert!(refusal(Written { smtp_from: Some("t".into()), ..with_host() }).contains("smtp_from"));
         assert!(refusal(Written { smtp_user: Some("u".into()), ..with_host() }).contains("smtp_password"));

@@ -82,7 +82,7 @@ async fn people_get_an_e_mail_when_an_integration_stops() {
     variables.push(("TILLSTREAM_SMTP_TLS", "none".to_owned()));
     let stage = Stage::with(Setup { variables, ..Setup::default() }).await;
     contact(&stage, json!(["oncall@example.com", "Chef <chef@example.com>"])).await;
-    stage.integration("crème", json!({"id": "creme", "name": "Crème"})).await;
+    stage.integration("creme", json!({"name": "Crème"})).await;
     stage.switch("creme", "stop").await;
     let mail = server.mail();
     assert_eq!(mail["from"], "till@example.com");

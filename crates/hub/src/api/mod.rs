@@ -117,11 +117,7 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(sites::list_sites))
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
         .routes(routes!(notifications::list_contacts, notifications::create_contact))
-        .routes(routes!(
-            notifications::read_contact,
-            notifications::replace_contact,
-            notifications::delete_contact
-        ))
+        .routes(routes!(notifications::read_contact, notifications::replace_contact, notifications::delete_contact))
         .routes(routes!(notifications::test_contact))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))

@@ -88,8 +88,7 @@ async fn event(hub: &Hub, news: &News) -> Result<Option<(CompanyNo, Content)>, S
             let Some(event) = operational::of_action(&entry.action) else { return Ok(None) };
             let saved = hub.state().integration(*company, id).await?;
             let name = saved.as_ref().map_or(id.as_str(), |i| &i.settings.name);
-            let about =
-                AboutIntegration { event, id, name, reason: &entry.reason, by: &entry.actor, since: entry.at };
+            let about = AboutIntegration { event, id, name, reason: &entry.reason, by: &entry.actor, since: entry.at };
             Ok(Some((*company, about.content(&format!("entry/{row}")))))
         }
         News::Audited { row, entry } => Ok(entry.company.map(|company| {

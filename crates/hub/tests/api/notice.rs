@@ -111,5 +111,8 @@ async fn a_contact_is_told_at_once_and_then_not_before_a_quarter_of_an_hour_with
     assert_eq!(contact.wait_for(1).await.len(), 1, "not yet");
     app.pass(Duration::from_secs(1));
     let summed = contact.wait_for(2).await.remove(1);
-    assert_eq!((&summed["notices"][0]["count"], &summed["notices"][0]["newest"].as_array().unwrap().len()), (&json!(5), &3));
+    assert_eq!(
+        (&summed["notices"][0]["count"], &summed["notices"][0]["newest"].as_array().unwrap().len()),
+        (&json!(5), &3)
+    );
 }

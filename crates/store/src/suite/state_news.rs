@@ -43,7 +43,10 @@ pub(super) async fn news_is_untold_until_it_is_told(engine: &impl Engine) {
     let log = vec![entry("retry_triggered"), entry("circuit_opened")];
     let stop = Some("so".to_owned());
     state.commit(made.no, LaneCommit { log, ..LaneCommit::default() }).await.expect("commit");
-    state.commit(made.no, LaneCommit { log: vec![entry("stopped")], stop, ..LaneCommit::default() }).await.expect("stop");
+    state
+        .commit(made.no, LaneCommit { log: vec![entry("stopped")], stop, ..LaneCommit::default() })
+        .await
+        .expect("stop");
     state.set_status(A, "erp", Status::Running, entry("started")).await.expect("start");
     state.record(audited(Some(A), "site 1")).await.expect("record");
     state.record(audited(None, "company x")).await.expect("record");

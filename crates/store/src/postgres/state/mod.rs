@@ -37,11 +37,11 @@ use self::tx::Tx;
 use super::days::Known;
 use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
+use crate::seal::Owner;
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
     LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, News, Parked, RejectedRow, SaveError, Version,
 };
-use crate::seal::Owner;
 use crate::{Clock, Page, Result, Retention, Sealer, State, StoreError};
 
 /// The state on a server.

@@ -31,11 +31,11 @@ use self::writer::Writer;
 use super::Options;
 use super::conn::{Schema, open_reader, open_writer};
 use super::pool::{Cause, Pool};
+use crate::seal::Owner;
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Company, CreateError, Document, Expected, Integration, Key,
     LaneCommit, LaneFigures, LaneHead, LaneState, LogEntry, News, Parked, RejectedRow, SaveError, Version,
 };
-use crate::seal::Owner;
 use crate::{MasterKey, Page, Result, Retention, Sealer, State, StoreError};
 
 /// Threads that read.
