@@ -5,10 +5,14 @@ use std::path::Path;
 use std::sync::Mutex;
 
 use anyhow::Context;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogFormat;
+use crate::traces::{self, Traces};
 
 /// Log lines to standard error.
 ///
@@ -16,6 +20,23 @@ use crate::config::LogFormat;
 /// When `level` is no filter.
 pub fn to_stderr(format: LogFormat, level: &str) -> anyhow::Result<()> {
     start(format, level, std::io::stderr)
+}
+
+/// Log lines to standard error, and spans to a collector.
+///
+/// # Errors
+/// When `level` is no filter.
+pub fn to_stderr_and(traces: &Traces, format: LogFormat, level: &str) -> anyhow::Result<()> {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let filter = EnvFilter::try_new(level).with_context(|| format!("log level \"{level}\""))?;
+    let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_location(false).with_threads(false);
+    let wanted = filter_fn(|metadata| metadata.is_span() && metadata.target() == traces::TARGET);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans.with_filter(wanted)).init();
+    Ok(())
 }
 
 /// Log lines to a file, appended.

@@ -17,6 +17,7 @@ mod server;
 mod shutdown;
 mod signature;
 mod tls;
+mod traces;
 mod wire;
 
 use std::process::ExitCode;

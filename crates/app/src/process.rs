@@ -41,6 +41,7 @@ impl Process {
             metrics_public: config.metrics_public,
             tls: tls.is_some(),
             behind_proxy: config.behind_proxy,
+            notify: config.telling.settings.clone(),
             ..Default::default()
         };
         let hub = Hub::start(stores, outbound, settings, wire::clock()).await?;

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
+use tracing::Instrument;
 
 /// Most connections at once; further ones wait in the system's queue.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -152,7 +153,15 @@ async fn talk(
 }
 
 async fn call(router: &mut Router, request: Request<Body>) -> axum::response::Response {
-    match router.call(request).await {
+    // Without its query, which may carry what nobody else may read.
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let span =
+        tracing::trace_span!(target: "tillstream::traces", "request", method, path, status = tracing::field::Empty);
+    let answered = router.call(request).instrument(span.clone()).await;
+    if let Ok(response) = &answered {
+        span.record("status", response.status().as_u16());
+    }
+    match answered {
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -13,6 +13,7 @@ use tillstream_store::state::{Company, UnknownSites};
 use tillstream_store::usage::Counts;
 use tillstream_store::{Append, AppendError, Appended, Clock, StoreError, Stores};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::observe::Meters;
 use crate::rates::{Exceeded, Rates, Standing, Whose};
@@ -174,6 +175,14 @@ impl Ingest {
         Ok(report)
     }
 
+    /// Appends events that the hub makes itself, which no caller may. Their idempotency ids are the hub's own: what was
+    /// said first under one stands, and a repeat changes nothing. That an event names a site is no sign of life of it.
+    pub async fn append_own(&self, company: &Company, events: Vec<Content>) -> Result<(), AppendError> {
+        let append = Append { company: company.no, retention: company.retention, events };
+        self.stores.log.append(append).await?;
+        Ok(())
+    }
+
     /// Appends events, each with its place in the request. Conflicts are the only ones that are refused.
     async fn append(
         &self,
@@ -187,7 +196,8 @@ impl Ingest {
         let (indices, events): (Vec<usize>, Vec<Content>) = events.into_iter().unzip();
         let append = Append { company: company.no, retention: company.retention, events };
         let mut counts = Counts::default();
-        let appended = self.stores.log.append(append).await?;
+        let span = tracing::trace_span!(target: "tillstream::traces", "append", events = append.events.len());
+        let appended = self.stores.log.append(append).instrument(span).await?;
         let (now, mut at) = ((self.clock)(), None);
         for ((appended, index), size) in appended.into_iter().zip(indices).zip(sizes) {
             match appended {

@@ -12,6 +12,8 @@ pub mod index;
 pub mod ingest;
 pub mod jobs;
 pub mod live;
+mod machine;
+pub mod notify;
 pub mod observe;
 pub mod people;
 pub mod problem;
@@ -34,6 +36,7 @@ use access::Access;
 use deliver::Deliver;
 use ingest::Ingest;
 use live::Live;
+use notify::Notify;
 use observe::Metrics;
 use people::People;
 use sites::Sites;
@@ -54,6 +57,8 @@ pub struct Config {
     pub behind_proxy: bool,
     /// How much may be under way at once.
     pub budgets: deliver::Budgets,
+    /// What others are told, and how.
+    pub notify: notify::Settings,
 }
 
 /// The running hub, shared by everything that serves it. Cheap to clone.
@@ -75,6 +80,7 @@ struct Inner {
     deliver: Deliver,
     jobs: jobs::Runner,
     live: Live,
+    notify: Notify,
     tasks: TaskTracker,
     ending: CancellationToken,
 }
@@ -111,6 +117,7 @@ impl Hub {
             deliver,
             jobs: jobs::Runner::default(),
             live,
+            notify: Notify::default(),
             stores,
             outbound,
             clock,
@@ -122,6 +129,8 @@ impl Hub {
         hub.0.tasks.spawn(upkeep::run(hub.clone(), hub.0.ending.clone()));
         hub.0.tasks.spawn(jobs::run(hub.clone(), hub.0.ending.clone()));
         hub.0.tasks.spawn(index::run(hub.clone(), hub.0.deliver.grown(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(notify::run(hub.clone(), hub.0.ending.clone()));
+        hub.0.tasks.spawn(notify::send(hub.clone(), hub.0.ending.clone()));
         Ok(hub)
     }
 
@@ -223,6 +232,11 @@ impl Hub {
     /// Who follows logs as they grow.
     pub fn live(&self) -> &Live {
         &self.0.live
+    }
+
+    /// What is kept of telling others.
+    pub(crate) fn notify(&self) -> &Notify {
+        &self.0.notify
     }
 
     /// The HTTP API.

@@ -43,6 +43,10 @@ impl Metrics {
 
     /// Folds recorded durations into their buckets; to be called every few seconds, or they pile up until a scrape.
     pub fn upkeep(&self) {
+        if let Some(usage) = crate::machine::of_this_process() {
+            self.meters.resident_bytes.set(usage.resident_bytes as f64);
+            self.meters.cpu_seconds.set(usage.cpu_seconds);
+        }
         self.handle.run_upkeep();
     }
 }
@@ -82,6 +86,11 @@ pub struct Meters {
     pub streams_open: Gauge,
     /// What is counted by company, for people; not part of the metrics.
     pub statistics: Statistics,
+    pub lag_seconds: Gauge,
+    pub notifications_sent: Counter,
+    pub notifications_failed: Counter,
+    pub resident_bytes: Gauge,
+    pub cpu_seconds: Gauge,
 }
 
 const EVENTS: &str = "tillstream_events_total";
@@ -97,6 +106,10 @@ const CIRCUITS_OPEN: &str = "tillstream_circuits_open";
 const COMMITS: &str = "tillstream_lane_commits_total";
 const LOG_QUEUE: &str = "tillstream_log_queue_bytes";
 const STREAMS_OPEN: &str = "tillstream_streams_open";
+const LAG: &str = "tillstream_lag_seconds_max";
+const NOTIFICATIONS: &str = "tillstream_notifications_total";
+const RESIDENT: &str = "process_resident_memory_bytes";
+const CPU: &str = "process_cpu_seconds_total";
 
 impl Meters {
     fn register() -> Self {
@@ -119,6 +132,11 @@ impl Meters {
             log_queue_bytes: gauge!(LOG_QUEUE),
             streams_open: gauge!(STREAMS_OPEN),
             statistics: Statistics::default(),
+            lag_seconds: gauge!(LAG),
+            notifications_sent: counter!(NOTIFICATIONS, "result" => "sent"),
+            notifications_failed: counter!(NOTIFICATIONS, "result" => "failed"),
+            resident_bytes: gauge!(RESIDENT),
+            cpu_seconds: gauge!(CPU),
         }
     }
 }
@@ -146,6 +164,10 @@ fn describe() {
     describe_counter!(COMMITS, "Groups of outcomes committed by lanes.");
     describe_gauge!(STREAMS_OPEN, "Streams of events that somebody follows.");
     describe_gauge!(LOG_QUEUE, Unit::Bytes, "What waits to be written to the log.");
+    describe_gauge!(LAG, Unit::Seconds, "How long the oldest event of the lane that is most behind has waited.");
+    describe_counter!(NOTIFICATIONS, "Messages to contacts, by result: sent or failed.");
+    describe_gauge!(RESIDENT, Unit::Bytes, "Memory that the process takes.");
+    describe_gauge!(CPU, Unit::Seconds, "Time that the process has computed.");
 }
 
 #[cfg(test)]
@@ -175,6 +197,10 @@ mod tests {
             COMMITS,
             LOG_QUEUE,
             STREAMS_OPEN,
+            LAG,
+            NOTIFICATIONS,
+            RESIDENT,
+            CPU,
         ] {
             assert!(text.contains(&format!("# HELP {name} ")), "{name} in {text}");
         }

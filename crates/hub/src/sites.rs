@@ -191,13 +191,18 @@ impl Sites {
     /// A company's sites as they are now.
     pub async fn look_again(&self, company: CompanyNo, now: Time) -> Result<Arc<Directory>, StoreError> {
         let known = lock(&self.known).get(&company).map(|k| (k.directory.clone(), k.changes));
-        let changes = documents::get::<Changes>(&*self.state, Some(company), "all").await?.map_or(0, |c| c.version);
+        let changes = self.changes(company).await?;
         let directory = match known {
             Some((directory, then)) if then == changes => directory,
             _ => Arc::new(self.read(company).await?),
         };
         lock(&self.known).insert(company, Known { directory: directory.clone(), changes, looked_at: now });
         Ok(directory)
+    }
+
+    /// Counts the changes of a company's sites.
+    pub async fn changes(&self, company: CompanyNo) -> Result<u32, StoreError> {
+        Ok(documents::get::<Changes>(&*self.state, Some(company), "all").await?.map_or(0, |c| c.version))
     }
 
     async fn read(&self, company: CompanyNo) -> Result<Directory, StoreError> {

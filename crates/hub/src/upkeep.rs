@@ -64,6 +64,7 @@ pub(crate) async fn round(hub: &Hub) {
     if let Err(e) = hub.state().sweep(hub.now()).await {
         tracing::warn!(error = %e, "old rows could not be removed; trying again in the next round");
     }
+    crate::notify::upkeep(hub).await;
     if let Err(e) = drop_due_segments(hub).await {
         tracing::warn!(error = %e, "old events could not be dropped; trying again in the next round");
     }

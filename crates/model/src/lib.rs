@@ -14,6 +14,8 @@ pub mod integration;
 pub mod json;
 pub mod lane;
 pub mod lookup;
+pub mod mailbox;
+pub mod operational;
 pub mod path;
 pub mod ranges;
 pub mod replay;

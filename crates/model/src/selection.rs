@@ -2,8 +2,11 @@
 
 use crate::catalogue::is_operational;
 use crate::condition;
-use crate::event::Event;
+use crate::event::{Event, entity_of};
 use crate::integration::Settings;
+
+/// The entity of events about integrations.
+const INTEGRATION: &str = "integration";
 
 /// The rule that kept an event back, in the order they are asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +36,7 @@ impl Unwanted {
 /// Whether the settings want the event; the first rule that says no when not.
 pub fn wants(settings: &Settings, event: &Event) -> Result<(), Unwanted> {
     let content = &event.content;
-    if !selects(settings, &content.name, content.entity()) {
+    if !selects(settings, &content.name, content.entity()) || is_about(settings, event) {
         return Err(Unwanted::Events);
     }
     if !settings.availability.of(content.site.as_deref()) {
@@ -48,11 +51,27 @@ pub fn wants(settings: &Settings, event: &Event) -> Result<(), Unwanted> {
     }
 }
 
+/// An integration never gets events about itself: each delivery that fails would make another one to deliver.
+fn is_about(settings: &Settings, event: &Event) -> bool {
+    let content = &event.content;
+    content.entity() == INTEGRATION && content.entity_id.as_deref() == Some(&settings.id)
+}
+
 fn selects(settings: &Settings, name: &str, entity: &str) -> bool {
     let events = &settings.events;
     if events.entities.is_empty() && events.names.is_empty() {
         return !is_operational(name);
     }
+    is_named(settings, name, entity)
+}
+
+/// Whether the settings select an event by its name or entity, and not only because they select everything.
+pub fn names(settings: &Settings, name: &str) -> bool {
+    is_named(settings, name, entity_of(name))
+}
+
+fn is_named(settings: &Settings, name: &str, entity: &str) -> bool {
+    let events = &settings.events;
     events.entities.iter().any(|e| e == entity) || events.names.iter().any(|n| n == name)
 }
 
@@ -85,7 +104,22 @@ mod tests {
             ("punch.other", Err(Unwanted::Events)),
         ] {
             assert_eq!(asked(chosen.clone(), name), expected, "{name}");
+            assert_eq!(names(&settings(chosen.clone()), name), expected.is_ok(), "{name}");
         }
+        assert!(!names(&settings(json!({})), "order.saved"), "everything is no name");
+    }
+
+    #[test]
+    fn an_integration_never_gets_events_about_itself() {
+        let chosen = settings(json!({"events":{"entities":["integration","order"]}}));
+        let about = |name: &str, id: &str| {
+            let mut event = event(name, "{}");
+            event.content.entity_id = Some(id.into());
+            wants(&chosen, &event)
+        };
+        assert_eq!(about("integration.failing", "x"), Err(Unwanted::Events));
+        assert_eq!(about("integration.failing", "y"), Ok(()));
+        assert_eq!(about("order.saved", "x"), Ok(()), "an order may be called as the integration is");
     }
 
     #[test]

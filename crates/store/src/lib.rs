@@ -30,7 +30,7 @@ pub use archive::About;
 pub use bell::Bell;
 pub use held::Held;
 pub use index::Index;
-pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention};
+pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention, Room};
 pub use nodes::Nodes;
 pub use page::Page;
 pub use reseal::Rotated;

@@ -117,6 +117,15 @@ pub struct ReadLimit {
     pub bytes: usize,
 }
 
+/// The room of a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What can still be written.
+    pub free: u64,
+    /// What there is altogether.
+    pub total: u64,
+}
+
 /// A stretch of the log whose retention has passed, to be dropped whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueSegment {
@@ -177,6 +186,11 @@ pub trait Log: Send + Sync {
 
     /// Whether the log would take an append now; the reason when not. For readiness checks.
     fn ready(&self) -> Result<(), AppendError>;
+
+    /// How much room there is where the events are; None when the engine cannot tell.
+    fn room(&self) -> Option<Room> {
+        None
+    }
 
     /// Segments whose retention has passed at `now`, oldest first.
     async fn due(&self, now: Time) -> Result<Vec<DueSegment>>;

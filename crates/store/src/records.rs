@@ -3,6 +3,7 @@
 mod audit;
 mod companies;
 mod documents;
+mod news;
 mod outcomes;
 mod statistics;
 
@@ -15,6 +16,7 @@ use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Ranges, Seq, Ti
 pub use audit::*;
 pub use companies::*;
 pub use documents::*;
+pub use news::*;
 pub use outcomes::*;
 pub use statistics::*;
 

@@ -19,6 +19,8 @@ use sha2::{Digest, Sha256};
 use tillstream_model::integration::{Secret, Settings};
 use tillstream_model::{CompanyNo, IntegrationNo};
 
+use crate::engine::INSTANCE;
+
 /// What every sealed text begins with.
 pub(crate) const PREFIX: &str = "sealed:v1:";
 const NONCE_BYTES: usize = 24;
@@ -182,6 +184,13 @@ impl Owner {
     fn bound_to(self, path: &str) -> Vec<u8> {
         let (company, integration) = (self.company.0.to_be_bytes(), self.integration.0.to_be_bytes());
         [&company[..], &integration[..], path.as_bytes()].concat()
+    }
+}
+
+impl Owner {
+    /// A company's documents (None: the instance's). No integration has the number 0.
+    pub(crate) fn of_documents(company: Option<CompanyNo>) -> Self {
+        Self { company: company.unwrap_or(INSTANCE), integration: IntegrationNo(0) }
     }
 }
 

@@ -247,6 +247,20 @@ pub trait State: Usage + Answers + Held {
     /// Where all of a company's integrations stand, by number.
     async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>>;
 
-    /// Removes what its time has passed: attempts, rejected events, log entries, the audit's, statistics. Slices of at most 5 ms of the writer.
+    /// Entries of integrations' logs that are [`NEWS`], and of companies' audits, that nobody was told of yet: at most
+    /// so many of each, oldest first.
+    async fn untold(&self, limit: usize) -> Result<Vec<News>>;
+
+    /// Others were told of these.
+    async fn told(&self, news: &[News]) -> Result<()>;
+
+    /// Seals a secret that goes into a document; it opens only in the same company (None: the instance) and place.
+    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String>;
+
+    /// Opens what [`State::seal`] gave.
+    fn unseal(&self, of: Option<CompanyNo>, place: &str, sealed: &str) -> Result<String>;
+
+    /// Removes what its time has passed: attempts, rejected events, log entries, the audit's, statistics. Slices of at
+    /// most 5 ms of the writer.
     async fn sweep(&self, now: Time) -> Result<()>;
 }

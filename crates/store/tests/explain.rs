@@ -57,6 +57,8 @@ const MOST: &[(&str, Rows)] = &[
     // There are few of a company; the server may read all of them and sort.
     ("held_sites", |_| HELD_SITES),
     ("held", |page| page),
+    // Those of integrations each have their integration's row.
+    ("untold", |page| 3 * page + 2),
     ("attempts of one", |page| page + 3 * DAYS),
     // A page of each integration when that is not much, else of all together, which are looked for on each day.
     ("attempts of some", |page| FIRST_LOOK.min(BUSY * (page + 1)) + 4 * (page + BUSY * DAYS)),
@@ -111,7 +113,7 @@ const MOST: &[(&str, Rows)] = &[
     ("touch_keys", |keys| 2 * keys),
     ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 6),
     ("add_statistics", |buckets| 2 * buckets),
-    ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 4),
+    ("told", |news| news),
 ];
 
 /// Which call shows that an index is missing.
@@ -124,8 +126,10 @@ const INDEXES: &[(&str, &str)] = &[
     ("audit (company, id)", "audit"),
     ("audit (company, object, id)", "audit of one"),
     ("audit (id)", "sweep"),
+    ("audit (id) WHERE untold", "untold"),
     ("documents (company, kind, id)", "documents"),
     ("entries (id)", "sweep"),
+    ("entries (id) WHERE untold", "untold"),
     ("entries (integration, id)", "log_entries"),
     ("events (company, seq)", "read"),
     ("held (company, site, id)", "held"),

@@ -11,6 +11,7 @@ use crate::commands::users::sign_in_url;
 use crate::config::{self, Config, ConfigFile, Written};
 use crate::process::Process;
 use crate::shutdown::Asked;
+use crate::traces::Traces;
 use crate::{logging, output, server};
 
 const EXAMPLES: &str = "\
@@ -47,7 +48,11 @@ pub struct Args {
 /// When the configuration cannot be used, the address is taken, or the engine cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = config::load(&args.file, args.written)?;
-    logging::to_stderr(config.log_format, &config.log_level)?;
+    let traces = config.otlp_endpoint.as_deref().map(Traces::start).transpose()?;
+    match &traces {
+        Some(traces) => logging::to_stderr_and(traces, config.log_format, &config.log_level)?,
+        None => logging::to_stderr(config.log_format, &config.log_level)?,
+    }
     let mut asked = Asked::listen()?;
     let process = start(&config).await?;
     greet(&process, &config)?;
@@ -56,6 +61,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     tracing::info!("ending: finishing what is under way; once more ends at once");
     tokio::select! {
         () = process.stop() => {
+            if let Some(traces) = traces {
+                traces.end().await;
+            }
             tracing::info!("ended");
             Ok(ExitCode::SUCCESS)
         }

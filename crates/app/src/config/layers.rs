@@ -120,6 +120,7 @@ fn variable(name: &str, value: &str) -> Option<(String, String, String)> {
     match name {
         "PORT" => set("listen".to_owned(), format!(":{value}")),
         "DATABASE_URL" => set("database".to_owned(), value.to_owned()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => set("otlp_endpoint".to_owned(), value.to_owned()),
         _ if OTHER_VARIABLES.contains(&name) => None,
         _ => set(name.strip_prefix(PREFIX)?.to_ascii_lowercase(), value.to_owned()),
     }

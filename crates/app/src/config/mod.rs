@@ -3,6 +3,7 @@
 //! Command line > environment > `tillstream.toml` > defaults (`contracts/hub-api.md`, "Configuration").
 
 mod layers;
+mod notify;
 mod used;
 mod written;
 

@@ -11,6 +11,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::tls::TlsFiles;
 
+use super::notify::{self, Telling};
 use super::{DEFAULT_DATA, DEFAULT_LISTEN, Written, Wrong, beside};
 
 /// The variable that gives the master key itself.
@@ -93,11 +94,16 @@ pub struct Config {
     pub database: Option<Database>,
     /// What this node is called, if somebody said so.
     pub node: Option<String>,
+    /// What others are told, and how.
+    pub telling: Telling,
+    /// The collector that takes traces.
+    pub otlp_endpoint: Option<String>,
 }
 
 impl Config {
     /// Fills in what is missing and refuses what cannot work.
     pub fn check(written: Written, environment: &[(String, String)]) -> Result<Self, Wrong> {
+        let telling = notify::check(&written)?;
         let database = database(written.database, written.database_ca)?;
         let data = written.data.unwrap_or_else(|| DEFAULT_DATA.into());
         let behind_proxy = written.behind_proxy.unwrap_or_default();
@@ -118,6 +124,8 @@ impl Config {
             log_level,
             database,
             node: node(written.node)?,
+            telling,
+            otlp_endpoint: otlp(written.otlp_endpoint)?,
         })
     }
 
@@ -158,7 +166,8 @@ impl Config {
             "database" => self.database.as_ref()?.shown().into(),
             "node" => self.node.clone()?.into(),
             "database_ca" => self.database.as_ref()?.ca_file.as_ref()?.display().to_string().into(),
-            _ => return None,
+            "otlp_endpoint" => self.otlp_endpoint.clone()?.into(),
+            other => self.telling.shown(other)?,
         };
         Some(value.to_string())
     }
@@ -182,6 +191,15 @@ fn database(url: Option<String>, ca_file: Option<PathBuf>) -> Result<Option<Data
         Some(_) => Err(Wrong::new(
             "database is no address of a PostgreSQL server, such as postgres://user:password@host:5432/tillstream",
         )),
+    }
+}
+
+fn otlp(url: Option<String>) -> Result<Option<String>, Wrong> {
+    match url.filter(|url| !url.is_empty()) {
+        Some(url) if tillstream_outbound::check_url(&url).is_err() => {
+            Err(Wrong::new(format!("otlp_endpoint \"{url}\" is no URL, such as http://127.0.0.1:4318")))
+        }
+        url => Ok(url),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 
 use super::LogFormat;
+use super::notify::SmtpTls;
 
 /// The file that is read when it exists and no other is named.
 const DEFAULT_FILE: &str = "tillstream.toml";
@@ -94,10 +95,65 @@ pub struct Written {
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
+
+    /// SMTP server that takes e-mails to contacts; without one there are none
+    #[arg(long, value_name = "HOST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_host: Option<String>,
+
+    /// Its port [default: 25, 587 with starttls, 465 with tls]
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
+    pub smtp_port: Option<u64>,
+
+    /// How the connection to it is encrypted [default: starttls]
+    #[arg(long, value_name = "none|starttls|tls", value_enum, hide_possible_values = true)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_tls: Option<SmtpTls>,
+
+    /// File with certificates (PEM) that the SMTP server's may be signed with, besides the well-known ones
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_ca: Option<PathBuf>,
+
+    /// User at the SMTP server; its password is TILLSTREAM_SMTP_PASSWORD, or smtp_password in the file
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_user: Option<String>,
+
+    /// The user's password: not an option, which others on the machine could read.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_password: Option<String>,
+
+    /// Address that e-mails are from, such as `Tillstream <tillstream@example.com>`
+    #[arg(long, value_name = "ADDRESS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smtp_from: Option<String>,
+
+    /// An integration whose oldest event has waited so long is told of as lagging [default: 900]
+    #[arg(long, value_name = "SECONDS")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
+    pub lagging_after_seconds: Option<u64>,
+
+    /// Least share of the disk that is free, in percent; with less the operator's contacts are told [default: 10]
+    #[arg(long, value_name = "PERCENT")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
+    pub storage_low_percent: Option<u64>,
+
+    /// Least number of bytes that are free, likewise [default: 2147483648]
+    #[arg(long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "number")]
+    pub storage_low_bytes: Option<u64>,
+
+    /// Collector that takes traces by OTLP over HTTP, such as http://127.0.0.1:4318; OTEL_EXPORTER_OTLP_ENDPOINT too
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
 }
 
 /// Every key of [`Written`], in the order in which `tillstream config` prints them.
-pub const KEYS: [&str; 13] = [
+pub const KEYS: &[&str] = &[
     "data",
     "listen",
     "allow_networks",
@@ -111,7 +167,34 @@ pub const KEYS: [&str; 13] = [
     "database",
     "database_ca",
     "node",
+    "smtp_host",
+    "smtp_port",
+    "smtp_tls",
+    "smtp_ca",
+    "smtp_user",
+    "smtp_password",
+    "smtp_from",
+    "lagging_after_seconds",
+    "storage_low_percent",
+    "storage_low_bytes",
+    "otlp_endpoint",
 ];
+
+/// A whole number, or its text as variables have it.
+fn number<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "a whole number")]
+    enum Spelling {
+        Number(u64),
+        Text(String),
+    }
+    match Spelling::deserialize(d)? {
+        Spelling::Number(value) => Ok(Some(value)),
+        Spelling::Text(text) => {
+            text.parse().map(Some).map_err(|_| D::Error::custom(format!("\"{text}\" is no whole number")))
+        }
+    }
+}
 
 /// A list, or one text with commas as variables have it.
 fn list<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Vec<String>>, D::Error> {

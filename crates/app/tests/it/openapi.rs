@@ -16,13 +16,18 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     stage.wait_for_rejected("it", 1).await;
     put_site(&stage).await;
     let key = stage.api.post("/v1/keys", &json!({"name": "k", "scopes": ["events:read"]})).await.expect(201);
+    let (contact, tested) = (contact(&stage).await, contact(&stage).await);
     let document = stage.api.without_key().get("/v1/openapi.json").await.expect(200);
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let mut calls = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
         // Somebody else for each path: one of them deletes.
         let user = stage.api.post("/v1/users", &json!({"email": format!("ada@call-{calls}")})).await.expect(201);
-        let concrete = fill(path, &event, key["id"].as_str().unwrap(), user["id"].as_str().unwrap());
+        let concrete = match path.as_str() {
+            "/v1/notifications/{id}" => path.replace("{id}", &contact),
+            "/v1/notifications/{id}/test" => path.replace("{id}", &tested),
+            _ => fill(path, &event, key["id"].as_str().unwrap(), user["id"].as_str().unwrap()),
+        };
         for verb in reading_first(operations) {
             calls += 1;
             let method: Method = verb.to_uppercase().parse().unwrap();
@@ -41,6 +46,12 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
         }
     }
     assert!(calls >= 25, "only {calls} calls");
+}
+
+/// A contact's id.
+async fn contact(stage: &Stage) -> String {
+    let wish = json!({"name": "Ops", "channel": {"kind": "webhook", "url": stage.receiver.url("/ops")}});
+    stage.api.post("/v1/notifications", &wish).await.expect(201)["id"].as_str().unwrap().to_owned()
 }
 
 fn from_the_beginning() -> Value {

@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod brake;
 mod companies;
+mod contact_doc;
 mod credentials;
 mod docs;
 mod egress;
@@ -31,6 +32,7 @@ mod lane_view;
 mod ledger;
 mod logs;
 mod nodes;
+mod notifications;
 mod once;
 mod outcome;
 mod overview;
@@ -177,6 +179,9 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(held::list_held))
         .routes(routes!(held::release_site))
         .routes(routes!(held::delete_held))
+        .routes(routes!(notifications::list_contacts, notifications::create_contact))
+        .routes(routes!(notifications::read_contact, notifications::replace_contact, notifications::delete_contact))
+        .routes(routes!(notifications::test_contact))
         .routes(routes!(audit::list_audit))
         .routes(routes!(nodes::list_nodes))
         .routes(routes!(egress::read_egress))

@@ -213,8 +213,8 @@ mod tests {
     fn lane(no: u64, cursor: Seq, parked: usize, cause: Option<&'static str>) -> (IntegrationNo, LaneStatus) {
         let (since, next_probe) = (Time::default(), Time::default());
         let health = cause.map_or(Health::Flowing, |cause| Health::Probing { cause: cause.into(), since, next_probe });
-        let (in_flight, window, held, paused_until, next_retry) = (0, 2, 0, None, None);
-        let status = LaneStatus { cursor, in_flight, window, parked, held, health, paused_until, next_retry };
+        let (in_flight, window, held, oldest, paused_until, next_retry) = (0, 2, 0, None, None, None);
+        let status = LaneStatus { cursor, in_flight, window, parked, held, oldest, health, paused_until, next_retry };
         (IntegrationNo(no), status)
     }
 

@@ -7,6 +7,7 @@ use tillstream_model::verdict::Verdict;
 use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
 use tillstream_store::state::{Attempt, Failure, name_hash};
 use tillstream_store::{Clock, Stores};
+use tracing::Instrument;
 
 use super::budget::{Share, Slot};
 use super::exchange::Exchange;
@@ -63,7 +64,10 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
     let room = launcher.share.body(event.content.size(), answered).await;
     let at = (launcher.clock)();
     let replay = launcher.replay.as_deref().filter(|_| sending.replay);
-    let exchange = launcher.target.send(&event, sending.attempt, replay, at).await;
+    let span = tracing::trace_span!(target: "tillstream::traces", "attempt", integration = launcher.no.0, event_id = %event.id,
+        number = sending.attempt, status = tracing::field::Empty);
+    let exchange = launcher.target.send(&event, sending.attempt, replay, at).instrument(span.clone()).await;
+    span.record("status", exchange.status);
     drop((room, slot));
     Flight::Made(Box::new(made(event, &sending, exchange, at)))
 }

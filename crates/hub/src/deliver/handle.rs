@@ -53,6 +53,9 @@ pub struct LaneStatus {
     pub paused_until: Option<Time>,
     /// When the next parked event is due.
     pub next_retry: Option<Time>,
+    /// When its oldest event was accepted, parked ones left out; to about a second.
+    #[serde(default)]
+    pub oldest: Option<Time>,
 }
 
 /// Whether a lane's receiver is well.
@@ -95,6 +98,7 @@ impl LaneStatus {
             health: Health::Flowing,
             paused_until: None,
             next_retry: None,
+            oldest: None,
         }
     }
 }

@@ -18,7 +18,8 @@ mod render;
 mod replay;
 mod routes;
 mod runner;
-mod signing;
+pub(crate) mod signing;
+mod standing;
 mod takeover;
 mod target;
 mod trial;
@@ -26,7 +27,7 @@ mod trial;
 use std::sync::{Arc, Mutex};
 
 use tillstream_model::integration::Status;
-use tillstream_model::{CompanyNo, IntegrationNo, Seq};
+use tillstream_model::{CompanyNo, IntegrationNo, Seq, Time};
 use tillstream_outbound::Client;
 use tillstream_store::{Bell, Clock, StoreError, Stores};
 use tokio::sync::oneshot;
@@ -38,6 +39,7 @@ pub use feed::{HANDED_BYTES, Handed};
 pub use handle::{Health, LaneStatus};
 pub use render::{RenderedRequest, render};
 pub use replay::{Chunk, Plan, read_chunk};
+pub use standing::Standing;
 pub use trial::{Check, Tried, Untold};
 
 use crate::live::Live;
@@ -182,30 +184,21 @@ impl Deliver {
         })
     }
 
-    /// Whether this node runs the integration's lane, or would.
-    pub fn runs_here(&self, no: IntegrationNo) -> bool {
-        self.0.lease(no).is_some()
-    }
-
     /// Rings for each company whose log has grown, after its lanes were shown that.
     pub fn grown(&self) -> Arc<Bell> {
         self.0.grown.clone()
     }
 
-    /// Whether this node does what one node does for all: it holds the first bucket.
-    pub fn leads(&self) -> bool {
-        self.holds_first()
-    }
-
     /// Sets the gauges that are sums over lanes.
     pub fn gauge(&self) {
-        let (mut awake, mut in_flight, mut parked, mut open) = (0, 0, 0, 0);
+        let (mut awake, mut in_flight, mut parked, mut open, mut oldest) = (0, 0, 0, 0, None::<Time>);
         for (_, routes) in self.0.routes.all() {
             for status in routes.handles().iter().map(|h| h.status()) {
                 awake += 1;
                 in_flight += status.in_flight;
                 parked += status.parked;
                 open += usize::from(status.health != Health::Flowing);
+                oldest = status.oldest.into_iter().chain(oldest).min();
             }
         }
         let meters = &self.0.meters;
@@ -218,6 +211,7 @@ impl Deliver {
         ] {
             gauge.set(count as f64);
         }
+        meters.lag_seconds.set(oldest.map_or(0.0, |t| (self.0.clock)().since(t).as_secs_f64()));
     }
 
     /// Saves the cursors of sleeping lanes, which move over unwanted events without a commit of their own.

@@ -217,11 +217,6 @@ impl Deliver {
         }
     }
 
-    /// Whether this node holds the first bucket.
-    pub(super) fn holds_first(&self) -> bool {
-        self.leases().get(&0).is_some_and(Lease::holds)
-    }
-
     /// How many buckets this node runs.
     pub(super) fn buckets_held(&self) -> usize {
         self.leases().values().filter(|lease| lease.holds()).count()

@@ -273,6 +273,11 @@ impl Company {
         self.lock().lanes.keys().copied().collect()
     }
 
+    /// All lanes with what they are known with, and their handles if they are awake.
+    pub(super) fn entries(&self) -> Vec<(IntegrationNo, Arc<Settings>, Option<Arc<Handle>>)> {
+        self.lock().lanes.iter().map(|(no, entry)| (*no, entry.settings.clone(), entry.handle())).collect()
+    }
+
     /// Handles of all lanes that run.
     pub(super) fn handles(&self) -> Vec<Arc<Handle>> {
         self.lock().lanes.values().filter_map(Entry::handle).collect()

@@ -43,6 +43,8 @@ const ANSWERED_LATELY: Duration = Duration::from_secs(10);
 const END_PATIENCE: Duration = Duration::from_secs(5);
 /// Pause after the log could not be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
+/// How often the oldest event is looked for.
+const LOOK_FOR_OLDEST: Duration = Duration::from_secs(1);
 
 type Reading = BoxFuture<'static, tillstream_store::Result<Vec<Arc<Event>>>>;
 type Committing = BoxFuture<'static, (Released, tillstream_store::Result<()>)>;
@@ -72,6 +74,8 @@ pub(super) struct Runner {
     rows: Vec<Attempt>,
     answered_at: Option<Instant>,
     idle_since: Option<Instant>,
+    oldest: Option<Time>,
+    oldest_at: Option<Instant>,
     held: Option<oneshot::Receiver<()>>,
     expire_to: Option<(Seq, oneshot::Sender<()>)>,
     /// The cursor of the last commit that was started, and of the last one that is durable.
@@ -141,6 +145,8 @@ impl Runner {
             rows: Vec::new(),
             answered_at: None,
             idle_since: None,
+            oldest: None,
+            oldest_at: None,
             held: None,
             expire_to: None,
             saved_cursor: state.cursor,
@@ -370,8 +376,17 @@ impl Runner {
         if all { self.lane.progress().cursor() } else { self.durable_cursor }
     }
 
-    fn say(&self) {
-        let now = self.now();
+    /// When the oldest event was accepted. Looked up once a second: it goes over everything that the lane has taken.
+    fn oldest(&mut self) -> Option<Time> {
+        if self.oldest_at.is_none_or(|at| at.elapsed() >= LOOK_FOR_OLDEST) {
+            self.oldest_at = Some(Instant::now());
+            self.oldest = self.lane.oldest().or(self.buffer.front().map(|e| e.accepted_at));
+        }
+        self.oldest.filter(|_| !self.lane.is_idle())
+    }
+
+    fn say(&mut self) {
+        let (now, oldest) = (self.now(), self.oldest());
         self.handle.say(LaneStatus {
             cursor: self.committed_cursor(),
             in_flight: self.lane.in_flight(),
@@ -381,6 +396,7 @@ impl Runner {
             health: self.lane.mode().into(),
             paused_until: self.lane.paused_until(),
             next_retry: self.lane.next_due(),
+            oldest,
         });
     }
 

@@ -8,7 +8,7 @@ use tillstream_model::Time;
 use tillstream_model::integration::Signing;
 
 /// Keys ready to sign with.
-pub(super) struct Signer(Vec<Key>);
+pub(crate) struct Signer(Vec<Key>);
 
 struct Key {
     mac: Hmac<Sha256>,
@@ -17,14 +17,14 @@ struct Key {
 
 impl Signer {
     /// From settings; texts that are no keys were refused when they were saved.
-    pub(super) fn new(signing: &Signing) -> Self {
+    pub(crate) fn new(signing: &Signing) -> Self {
         let key = |bytes: Vec<u8>| Hmac::<Sha256>::new_from_slice(&bytes).ok();
         let keys = signing.secrets.iter();
         Self(keys.filter_map(|s| Some(Key { mac: key(s.key()?)?, expires_at: s.expires_at })).collect())
     }
 
     /// The value of `webhook-signature`: one signature for each secret that is valid now, newest first. None without.
-    pub(super) fn sign(&self, id: &str, timestamp: &str, body: &[u8], now: Time) -> Option<String> {
+    pub(crate) fn sign(&self, id: &str, timestamp: &str, body: &[u8], now: Time) -> Option<String> {
         let mut value = String::new();
         for key in self.0.iter().filter(|k| k.expires_at.is_none_or(|t| now < t)) {
             if !value.is_empty() {

@@ -56,7 +56,7 @@ impl Sites {
         Ok(figures)
     }
 
-    pub(super) async fn all<T: Kind>(&self, company: CompanyNo) -> Result<Vec<Saved<T>>, StoreError> {
+    pub(crate) async fn all<T: Kind>(&self, company: CompanyNo) -> Result<Vec<Saved<T>>, StoreError> {
         let mut all: Vec<Saved<T>> = Vec::new();
         loop {
             let after = all.last().map_or("", |s| s.id.as_str());

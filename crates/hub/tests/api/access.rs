@@ -64,6 +64,10 @@ async fn every_call_names_the_scope_that_is_missing() {
     }
 }
 
+fn contact() -> Value {
+    json!({"name": "x", "channel": {"kind": "webhook", "url": "http://127.0.0.1:9/"}})
+}
+
 /// A body that can be read, so that the call gets as far as asking who may do it.
 fn sensible_body(path: &str) -> Value {
     match path {
@@ -74,6 +78,7 @@ fn sensible_body(path: &str) -> Value {
         path if path.ends_with("rejected/retry") => json!({"ids": ["evt_01JD7ZQ4X8E9W3R5T6Y7P0A1BC"]}),
         path if path.ends_with("/replay") => json!({"from": "2026-11-20T00:00:00Z"}),
         path if path.ends_with("-all") => json!({"filter": {}}),
+        path if path.starts_with("/v1/notifications") => contact(),
         _ => json!({}),
     }
 }
@@ -84,6 +89,7 @@ async fn what_belongs_to_another_company_is_as_unknown_as_what_does_not_exist() 
     app.integration("erp", "http://127.0.0.1:9/", json!({})).await;
     let event = app.event("order.saved", "o1").await;
     assert_eq!(app.ask(Method::PUT, "/v1/sites/175", json!({})).await.status, 201);
+    let contact = app.post("/v1/notifications", contact()).await.body["id"].as_str().unwrap().to_owned();
     let neighbour = app.neighbour().await;
     let keys = app.get("/v1/keys").await.body;
     let own_key = keys["items"][0]["id"].as_str().unwrap();
@@ -102,6 +108,8 @@ async fn what_belongs_to_another_company_is_as_unknown_as_what_does_not_exist() 
             own_user
         } else if path.starts_with("/v1/companies") {
             "acme"
+        } else if path.starts_with("/v1/notifications") {
+            &contact
         } else {
             "erp"
         };
@@ -115,7 +123,16 @@ async fn what_belongs_to_another_company_is_as_unknown_as_what_does_not_exist() 
         let expected = if of_operators { 403 } else { 404 };
         assert_eq!(answer.status, expected, "{name} {path}: {}", answer.body);
     }
-    for list in ["/v1/events", "/v1/integrations", "/v1/attempts", "/v1/sites", "/v1/held", "/v1/audit", "/v1/users"] {
+    for list in [
+        "/v1/events",
+        "/v1/integrations",
+        "/v1/attempts",
+        "/v1/sites",
+        "/v1/held",
+        "/v1/audit",
+        "/v1/users",
+        "/v1/notifications",
+    ] {
         assert_eq!(app.ask_as(&neighbour, Method::GET, list, Value::Null).await.body["items"], json!([]), "{list}");
     }
     assert_eq!(app.get("/v1/integrations/erp").await.status, 200);

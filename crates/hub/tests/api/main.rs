@@ -5,6 +5,7 @@ mod deliveries;
 mod document;
 mod events;
 mod integrations;
+mod notice;
 mod people;
 mod retention;
 mod support;

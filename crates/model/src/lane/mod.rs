@@ -3,6 +3,7 @@
 //! The lane does no I/O. Its owner offers events in order, starts what [`Lane::next`] gives, reports answers, commits
 //! what [`Lane::take_outcomes`] collected and says when that is durable. Rules: `design.md`, "A lane".
 
+mod age;
 pub mod health;
 pub mod progress;
 pub mod queues;

@@ -109,6 +109,11 @@ impl<T> Queues<T> {
         self.live.len()
     }
 
+    /// When the oldest event taken from the log was accepted.
+    pub fn oldest_live(&self) -> Option<Time> {
+        self.live.values().map(|live| live.accepted_at).min()
+    }
+
     /// How many are parked.
     pub fn parked(&self) -> usize {
         self.parked.len()

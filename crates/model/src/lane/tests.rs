@@ -566,3 +566,20 @@ proptest! {
         prop_assert!(w.lane.queues.is_empty() && !w.lane.queues.has_blocked());
     }
 }
+
+#[test]
+fn the_oldest_event_is_the_first_that_was_not_tried_and_parked_ones_do_not_count() {
+    let mut lane: Lane<Seq> = Lane::new(rules(vec![60]), 0, Ranges::default(), Vec::new(), at(0));
+    assert_eq!(lane.oldest(), None);
+    for seq in 1..=2 {
+        lane.offer(seq, Some(EntityKey(seq as i64)), at(5 * seq as i64), seq);
+    }
+    assert_eq!(lane.oldest(), Some(at(5)));
+    assert_eq!(lane.next(at(20)).map(|s| s.seq), Some(1));
+    assert_eq!(lane.oldest(), Some(at(5)), "it is under way");
+    lane.answered(1, 1, ended(retry()), at(20), 0.5);
+    assert_eq!(lane.oldest(), Some(at(10)), "the first one is parked");
+    assert_eq!(lane.next(at(20)).map(|s| s.seq), Some(2));
+    lane.answered(2, 2, ended(Verdict::Delivered), at(20), 0.5);
+    assert_eq!(lane.oldest(), None);
+}

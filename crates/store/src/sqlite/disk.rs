@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::Room;
+
 /// How long an answer of the file system is good for.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
@@ -26,7 +28,7 @@ impl Disk {
         match *last {
             Some((at, full)) if at.elapsed() < GOOD_FOR => full,
             _ => {
-                let full = self.free_bytes().is_some_and(|free| free < self.min_free_bytes);
+                let full = self.room().is_some_and(|room| room.free < self.min_free_bytes);
                 *last = Some((Instant::now(), full));
                 full
             }
@@ -34,9 +36,10 @@ impl Disk {
     }
 
     /// None when the file system does not tell: that is no reason to refuse events.
-    fn free_bytes(&self) -> Option<u64> {
+    pub(super) fn room(&self) -> Option<Room> {
         let stat = rustix::fs::statvfs(&self.folder).ok()?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Some(Room { free: bytes(stat.f_bavail), total: bytes(stat.f_blocks) })
     }
 }
 
@@ -50,5 +53,7 @@ mod tests {
         assert!(!Disk::new(dir.path(), 0).is_full());
         assert!(Disk::new(dir.path(), u64::MAX).is_full());
         assert!(!Disk::new(&dir.path().join("gone"), u64::MAX).is_full());
+        let room = Disk::new(dir.path(), 0).room().unwrap();
+        assert!(room.free <= room.total && room.total > 0, "{room:?}");
     }
 }

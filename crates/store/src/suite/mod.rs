@@ -15,6 +15,7 @@ mod state_companies;
 mod state_documents;
 mod state_integrations;
 mod state_lanes;
+mod state_news;
 mod state_rejected;
 mod state_replays;
 mod state_statistics;
@@ -95,6 +96,8 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     state_lanes::an_integration_is_stopped_in_the_commit_that_says_so(&make()).await;
     state_lanes::lane_heads_list_running_integrations_with_their_work(&make()).await;
     state_lanes::many_commits_at_once_are_all_kept(&make()).await;
+    state_news::news_is_untold_until_it_is_told(&make()).await;
+    state_news::a_documents_secret_opens_only_where_it_was_sealed(&make()).await;
     state_rejected::rejected_events_are_paged_newest_first(&make()).await;
     state_rejected::of_two_retries_one_parks_the_event(&make()).await;
     state_rejected::a_rejected_event_that_is_deleted_lets_its_entity_go(&make()).await;

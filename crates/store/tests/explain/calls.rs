@@ -7,7 +7,9 @@ use tillstream_model::event::EntityKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
 use tillstream_store::answers::{Begin, Begun};
 use tillstream_store::held::{HeldLimits, Holding};
-use tillstream_store::state::{AttemptFilter, AuditFilter, Bucket, Counts, Expected, LaneCommit, Resolution, Stretch};
+use tillstream_store::state::{
+    AttemptFilter, AuditFilter, Bucket, Counts, Expected, LaneCommit, LogEntry, News, Resolution, Stretch,
+};
 use tillstream_store::suite::START;
 use tillstream_store::{Append, Appended, ReadLimit, Retention, StoreError, Stores};
 
@@ -127,6 +129,8 @@ async fn paged(meter: &mut Meter, filled: &Filled, stores: &Stores, page: u64) {
         let found = meter.run("documents", page, state.documents(Some(filled.big), "site", after, limit)).await;
         assert!(found.is_none_or(|found| found.len() == limit));
     }
+    let news = meter.run("untold", page, state.untold(limit)).await;
+    assert!(news.is_none_or(|news| news.len() == 2 * limit));
     for (call, object) in [("audit", None), ("audit of one", Some("site 3".to_owned()))] {
         let filter = AuditFilter { object, ..AuditFilter::default() };
         let mut after = None;
@@ -245,6 +249,9 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     meter.run("erase event", 1, stores.log.erase(filled.small, EVENTS * 2, filled.event)).await;
     meter.run("delete_key", 1, state.delete_key(Some(filled.small), "key-1")).await;
     meter.run("touch_keys", 2, state.touch_keys(vec![("a".into(), START), ("b".into(), START)])).await;
+    let entry = LogEntry { action: "stopped".into(), reason: "so".into(), actor: "system".into(), at: START };
+    let unknown = News::Entry { row: i64::MAX, company: filled.big, no: unknown, id: "erp".into(), entry };
+    meter.run("told", 1, state.told(&[unknown])).await;
     let of = Some(filled.big);
     meter.run("document", 1, state.document(of, "site", "000002")).await;
     let stale = state.put_document(of, "site", "000002", "{}".into(), Expected::Version(9));

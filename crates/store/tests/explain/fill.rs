@@ -305,6 +305,8 @@ fn copies(big: CompanyNo, small: CompanyNo, first: IntegrationNo, of_vast: Integ
              'site ' || n % 5 FROM generate_series(1, {AUDITED}) n ORDER BY n;
          INSERT INTO statistics SELECT c, 3600, {start} + n * 3600000, n, n, 0, 0, 0
              FROM generate_series(0, {HOURS}) n, (SELECT {big} UNION ALL SELECT generate_series(1000, 1099)) f (c);
+         UPDATE entries SET untold = true WHERE id % 10 = 0;
+         UPDATE audit SET untold = true WHERE id % 40 = 0;
          INSERT INTO log_heads SELECT 1000 + n, 1, 1, 0, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;
          INSERT INTO log_stretches SELECT 1000 + n, 1, '90d/2026-11-21' FROM generate_series(1, {LOGS}) n;",
         whose(REJECTED / 2),

@@ -35,6 +35,8 @@ pub struct Setup {
     pub shared: Option<(String, String)>,
     /// File with certificates that the database's may be signed with.
     pub database_ca: Option<PathBuf>,
+    /// More settings, as variables.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 /// A running hub. Its folder goes away with it, unless the test fails.
@@ -57,6 +59,7 @@ impl Default for Setup {
             faults: None,
             shared: None,
             database_ca: None,
+            variables: Vec::new(),
         }
     }
 }
@@ -183,6 +186,7 @@ fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
     if let Some(file) = &setup.database_ca {
         command.env("TILLSTREAM_DATABASE_CA", file);
     }
+    command.envs(setup.variables.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts")
 }
 

@@ -135,3 +135,8 @@ CREATE TABLE statistics (
     PRIMARY KEY (company, resolution, at)
 );
 CREATE INDEX statistics_by_time ON statistics (resolution, at);
+-- What happened and the hub has still to tell others, as operational events.
+ALTER TABLE entries ADD COLUMN untold boolean NOT NULL DEFAULT false;
+CREATE INDEX entries_untold ON entries (id) WHERE untold;
+ALTER TABLE audit ADD COLUMN untold boolean NOT NULL DEFAULT false;
+CREATE INDEX audit_untold ON audit (id) WHERE untold;

@@ -13,8 +13,8 @@ use crate::state::{AuditEntry, AuditFilter};
 use crate::{Page, StoreError};
 
 pub(super) async fn record(session: &Session, entry: &AuditEntry) -> Result<(), Stop<StoreError>> {
-    let sql = "INSERT INTO audit (company, at, actor, action, object, before, after)
-               VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    let sql = "INSERT INTO audit (company, at, actor, action, object, before, after, untold)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let params = [
         (&owner(entry.company) as _, Type::INT4),
         (&entry.at.millis() as _, Type::INT8),
@@ -23,6 +23,7 @@ pub(super) async fn record(session: &Session, entry: &AuditEntry) -> Result<(), 
         (&spell::text(&entry.object) as _, Type::TEXT),
         (&entry.before.as_deref().map(spell::text) as _, Type::TEXT),
         (&entry.after.as_deref().map(spell::text) as _, Type::TEXT),
+        (&entry.company.is_some() as _, Type::BOOL),
     ];
     session.execute(sql, &params).await?;
     Ok(())

@@ -15,6 +15,7 @@ pub(super) async fn add(session: &Session, entries: &[(i64, &LogEntry)]) -> Resu
         return Ok(());
     }
     let (mut nos, mut actions, mut reasons, mut actors, mut times) = (vec![], vec![], vec![], vec![], vec![]);
+    let news: Vec<bool> = entries.iter().map(|(_, entry)| entry.is_news()).collect();
     for (no, entry) in entries {
         nos.push(*no);
         actions.push(spell::text(&entry.action));
@@ -22,14 +23,15 @@ pub(super) async fn add(session: &Session, entries: &[(i64, &LogEntry)]) -> Resu
         actors.push(spell::text(&entry.actor));
         times.push(entry.at.millis());
     }
-    let sql = "INSERT INTO entries (integration, action, reason, actor, at)
-               SELECT * FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::int8[])";
+    let sql = "INSERT INTO entries (integration, action, reason, actor, at, untold)
+               SELECT * FROM unnest($1::int8[], $2::text[], $3::text[], $4::text[], $5::int8[], $6::bool[])";
     let params = [
         (&nos as _, Type::INT8_ARRAY),
         (&actions as _, Type::TEXT_ARRAY),
         (&reasons as _, Type::TEXT_ARRAY),
         (&actors as _, Type::TEXT_ARRAY),
         (&times as _, Type::INT8_ARRAY),
+        (&news as _, Type::BOOL_ARRAY),
     ];
     session.execute(sql, &params).await?;
     Ok(())

@@ -18,6 +18,7 @@ mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
+mod news;
 mod outcome;
 mod outcomes;
 mod parked;
@@ -45,12 +46,13 @@ use self::tx::Tx;
 use super::days::Known;
 use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
+use crate::seal::Owner;
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
-    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, Outcomes, Parked,
+    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, News, Outcomes, Parked,
     RejectedRow, Replay, Resolution, SaveError, Stretch, Version,
 };
-use crate::{Clock, Page, Result, Retention, Sealer, State};
+use crate::{Clock, Page, Result, Retention, Sealer, State, StoreError};
 
 /// The state on a server.
 pub(super) struct PgState {
@@ -397,6 +399,27 @@ impl State for PgState {
     async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>> {
         let what = "look where lanes stand";
         tried(what, statistics::lanes(&*self.session(what).await?, company).await)
+    }
+
+    async fn untold(&self, limit: usize) -> Result<Vec<News>> {
+        let what = "look for news";
+        tried(what, news::untold(&*self.session(what).await?, limit).await)
+    }
+
+    async fn told(&self, news: &[News]) -> Result<()> {
+        let tx = self.begin("note what was told").await?;
+        let told = news::told(&tx, news).await;
+        tx.end(told).await
+    }
+
+    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
+        let sealed = self.sealer.seal(Owner::of_documents(of), place, secret);
+        sealed.map_err(|e| StoreError::new(format!("seal {place}"), e.to_string()))
+    }
+
+    fn unseal(&self, of: Option<CompanyNo>, place: &str, sealed: &str) -> Result<String> {
+        let secret = self.sealer.open(Owner::of_documents(of), place, sealed);
+        secret.map_err(|e| StoreError::new(format!("open {place}"), e.to_string()))
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {

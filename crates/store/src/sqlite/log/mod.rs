@@ -32,7 +32,7 @@ use super::disk::Disk;
 use super::pool::{Cause, Pool};
 use crate::engine::queue::{self, Job, Queue};
 use crate::engine::tail::{Summary, Tail};
-use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, ReadLimit, Result, StoreError};
+use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, ReadLimit, Result, Room, StoreError};
 
 /// Threads that read from disk.
 const READERS: usize = 2;
@@ -209,6 +209,10 @@ impl Log for SqliteLog {
 
     fn ready(&self) -> Result<(), AppendError> {
         self.queue()?.ready()
+    }
+
+    fn room(&self) -> Option<Room> {
+        self.disk.room()
     }
 
     async fn due(&self, now: Time) -> Result<Vec<DueSegment>> {

@@ -100,3 +100,8 @@ CREATE TABLE statistics (
     PRIMARY KEY (company, resolution, at)
 ) WITHOUT ROWID;
 CREATE INDEX statistics_by_time ON statistics (resolution, at);
+-- What happened and the hub has still to tell others, as operational events.
+ALTER TABLE entries ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX entries_untold ON entries (id) WHERE untold = 1;
+ALTER TABLE audit ADD COLUMN untold INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX audit_untold ON audit (id) WHERE untold = 1;

@@ -11,7 +11,8 @@ use crate::state::{AuditEntry, AuditFilter};
 use crate::{Page, StoreError};
 
 pub(super) fn record(work: &mut Work<'_>, entry: &AuditEntry) -> Result<(), Stop<StoreError>> {
-    let sql = "INSERT INTO audit (company, at, actor, action, object, before, after) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let sql = "INSERT INTO audit (company, at, actor, action, object, before, after, untold)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     work.conn.prepare_cached(sql)?.execute(params![
         owner(entry.company),
         entry.at.millis(),
@@ -20,6 +21,7 @@ pub(super) fn record(work: &mut Work<'_>, entry: &AuditEntry) -> Result<(), Stop
         entry.object,
         entry.before,
         entry.after,
+        entry.company.is_some(),
     ])?;
     Ok(())
 }

@@ -9,8 +9,10 @@ use crate::sqlite::pool::Cause;
 use crate::state::LogEntry;
 
 pub(super) fn insert(conn: &Connection, no: IntegrationNo, entry: &LogEntry) -> rusqlite::Result<()> {
-    conn.prepare_cached("INSERT INTO entries (integration, action, reason, actor, at) VALUES (?, ?, ?, ?, ?)")?
-        .execute(params![no.0, entry.action, entry.reason, entry.actor, entry.at.millis()])?;
+    conn.prepare_cached(
+        "INSERT INTO entries (integration, action, reason, actor, at, untold) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![no.0, entry.action, entry.reason, entry.actor, entry.at.millis(), entry.is_news()])?;
     Ok(())
 }
 

@@ -13,6 +13,7 @@ mod integrations;
 mod keys;
 mod lanes;
 mod ledger;
+mod news;
 mod outcomes;
 mod rejected;
 mod replays;
@@ -39,12 +40,13 @@ use self::writer::Writer;
 use super::Options;
 use super::conn::{Schema, empty_wal, open_reader, open_writer};
 use super::pool::{Cause, Pool};
+use crate::seal::Owner;
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
-    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, Outcomes, Parked,
+    Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, News, Outcomes, Parked,
     RejectedRow, Replay, Resolution, SaveError, Stretch, Version,
 };
-use crate::{MasterKey, Page, Result, Retention, Sealer, State};
+use crate::{MasterKey, Page, Result, Retention, Sealer, State, StoreError};
 
 /// Threads that read.
 const READERS: usize = 2;
@@ -63,6 +65,7 @@ pub(super) struct SqliteState {
     writer: Writer,
     readers: Pool<Reader>,
     days: Arc<Days>,
+    sealer: Arc<Sealer>,
     _lock: Option<Arc<File>>,
 }
 
@@ -85,8 +88,8 @@ impl SqliteState {
             Ok(Reader { conn: open_reader(&file)?, sealer: sealer.clone(), ledger: Ledger::new(days.clone()) })
         };
         let readers = (0..READERS).map(|_| reader()).collect::<Result<_, _>>()?;
-        let writer = Writer::start(&file, options, sealer, attempts)?;
-        Ok(Self { writer, readers: Pool::start("state-reader", readers)?, days, _lock: lock })
+        let writer = Writer::start(&file, options, sealer.clone(), attempts)?;
+        Ok(Self { writer, readers: Pool::start("state-reader", readers)?, days, sealer, _lock: lock })
     }
 
     /// The days with attempts, oldest first, each with its file.
@@ -395,6 +398,25 @@ impl State for SqliteState {
 
     async fn lane_summaries(&self, company: CompanyNo) -> Result<Vec<LaneSummary>> {
         self.read("look where lanes stand", move |r| statistics::lanes(&r.conn, company)).await
+    }
+
+    async fn untold(&self, limit: usize) -> Result<Vec<News>> {
+        self.read("look for news", move |r| news::untold(&r.conn, limit)).await
+    }
+
+    async fn told(&self, news: &[News]) -> Result<()> {
+        let news = news.to_vec();
+        self.writer.call("note what was told", move |w| news::told(w, &news)).await
+    }
+
+    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
+        let sealed = self.sealer.seal(Owner::of_documents(of), place, secret);
+        sealed.map_err(|e| StoreError::new(format!("seal {place}"), e.to_string()))
+    }
+
+    fn unseal(&self, of: Option<CompanyNo>, place: &str, sealed: &str) -> Result<String> {
+        let secret = self.sealer.open(Owner::of_documents(of), place, sealed);
+        secret.map_err(|e| StoreError::new(format!("open {place}"), e.to_string()))
     }
 
     async fn sweep(&self, now: Time) -> Result<()> {
