@@ -151,7 +151,7 @@ pub async fn stream_events(
 
 /// So that a client that is cut off before the first event comes back to the right place.
 fn beginning(start: Seq) -> Block {
-    Block::default().retry(COME_BACK_AFTER).id(format::position(FIRST_EPOCH, start))
+    Block::default().retry(COME_BACK_AFTER).id(written(start))
 }
 
 /// What shows who asks, to look it up again.
@@ -174,6 +174,11 @@ fn position(place: &str, text: &str) -> Result<Seq> {
     let is_ours = epoch.is_empty() || epoch.parse() == Ok(FIRST_EPOCH);
     let seq = seq.parse().ok().filter(|_| is_ours && seq.bytes().all(|b| b.is_ascii_digit()));
     seq.ok_or_else(|| wrong_param(place, "not a position; pass an `id` of the stream, such as 1-500"))
+}
+
+/// A position as it is handed out.
+fn written(seq: Seq) -> String {
+    format::position(FIRST_EPOCH, seq)
 }
 
 fn full(full: Full) -> Problem {
@@ -217,7 +222,7 @@ impl Reader {
             }
             if self.skipped >= SAY_PLACE_AFTER {
                 self.skipped = 0;
-                return Some(Block::default().id(format::position(FIRST_EPOCH, self.read_to)));
+                return Some(Block::default().id(written(self.read_to)));
             }
             self.fill().await?;
         }
@@ -254,8 +259,7 @@ impl Reader {
         let payload = self.caller.may(Scope::EventsPayload).is_ok();
         let view = EventView::new(&self.company, event, payload);
         let data = serde_json::to_string(&view).ok()?;
-        let id = format::position(FIRST_EPOCH, event.seq);
-        Some(Block::default().id(id).event(&event.content.name).data(data))
+        Some(Block::default().id(written(event.seq)).event(&event.content.name).data(data))
     }
 
     /// Whether the key may still follow; looked up again every [`CHECK_EVERY`].
