@@ -192,7 +192,7 @@ mod tests {
     fn a_file_has_a_largest_size() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("hub.yaml");
-        let of = |bytes: usize| format!("sites: {{}}\n#{}", " ".repeat(bytes - 12));
+        let of = |bytes: usize| format!("sites: {{}}\n#{}", " ".repeat(bytes - 11));
         std::fs::write(&path, of(MAX_BYTES)).unwrap();
         assert_eq!(read(&path, &environment()).unwrap().sites, Some(BTreeMap::new()));
         std::fs::write(&path, of(MAX_BYTES + 1)).unwrap();

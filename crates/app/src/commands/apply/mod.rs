@@ -141,7 +141,12 @@ fn agreed(args: &Args, steps: usize) -> anyhow::Result<bool> {
     error.flush()?;
     let mut answer = String::new();
     input.lock().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+    Ok(is_yes(&answer))
+}
+
+/// Anything else, an empty line included, is a no.
+fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
 fn counted(steps: usize) -> String {
@@ -172,4 +177,23 @@ fn line(action: Action, difference: &Difference) -> String {
 
 fn spelled(value: &Value) -> String {
     if value.is_null() { "nothing".to_owned() } else { plain(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_yes_is_one() {
+        assert!(["y\n", "Yes", " YES \r\n"].into_iter().all(is_yes));
+        assert!(!["", "\n", "n", "no", "yep", "y y"].into_iter().any(is_yes));
+    }
+
+    #[test]
+    fn a_step_is_told_with_what_is_there_and_what_is_wanted() {
+        let difference = |before: Value| Difference { path: "name".into(), before, after: json!("New") };
+        assert_eq!(line(Action::Create, &difference(Value::Null)), "name: New");
+        assert_eq!(line(Action::Change, &difference(json!("Old"))), "name: Old -> New");
+        assert_eq!(line(Action::Change, &difference(Value::Null)), "name: nothing -> New");
+    }
 }
