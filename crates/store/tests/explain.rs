@@ -80,6 +80,9 @@ const MOST: &[(&str, Rows)] = &[
     ("rejected_of", |_| 2),
     // The lane, and what is listed of each event; attempts once a day.
     ("outcomes", |events| 2 + (DAYS + 2) * (events + 1) + DAYS),
+    // The days and runs of the index, and a look into each run.
+    ("positions", |runs| DAYS + 2 * runs),
+    ("reached", |_| 1),
     ("erase", |_| 12),
     ("erase event", |_| 8),
     // What calls that change something look at first; here they find nothing to be changed.
@@ -105,6 +108,7 @@ const INDEXES: &[(&str, &str)] = &[
     ("entries (integration, id)", "log_entries"),
     ("events (company, seq)", "read"),
     ("ids (hash)", "append"),
+    ("index (run, company, key)", "positions"),
     ("integrations (company, id)", "integrations"),
     ("integrations (no)", "parked_of"),
     ("keys (company, created_at, id)", "keys"),
@@ -128,6 +132,10 @@ const SMALL: &[&str] = &[
     "companies (external_id)",
     "companies (no)",
     "id_days (day)",
+    "index_days (day)",
+    "index_reached (company)",
+    "index_runs (day, run)",
+    "index_runs (run)",
     "leftovers (integration)",
     "log_erased (at)",
     "log_segments (name)",

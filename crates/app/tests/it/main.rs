@@ -9,6 +9,7 @@ mod companies;
 mod deleted;
 mod delivery_form;
 mod edits;
+mod event_index;
 mod explain;
 mod guard;
 mod idempotency;

@@ -20,9 +20,15 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let mut calls = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
-        let concrete = fill(path, &event, key["id"].as_str().unwrap());
         for verb in reading_first(operations) {
             calls += 1;
+            // What is deleted here is not the event that other calls are about.
+            let deleted = if verb == "delete" && path.starts_with("/v1/events") { Some("spare") } else { None };
+            let event = match deleted {
+                Some(entity) => stage.emit(order(entity, 1)).await.remove(0),
+                None => event.clone(),
+            };
+            let concrete = fill(path, &event, key["id"].as_str().unwrap());
             let method: Method = verb.to_uppercase().parse().unwrap();
             let answer =
                 stage.api.send(method, &concrete, &[("content-type", "application/json")], "{}".into()).await.unwrap();

@@ -68,6 +68,7 @@ fn sensible_body(path: &str) -> Value {
     match path {
         "/v1/keys" => json!({"name": "x", "scopes": ["all"]}),
         path if path.starts_with("/v1/companies") => json!({"name": "x"}),
+        "/v1/integrations/preview" => json!({"integration": {}, "from": "2020-01-01T00:00:00Z"}),
         path if path.ends_with("rejected/retry") => json!({"all": true}),
         _ => json!({}),
     }
