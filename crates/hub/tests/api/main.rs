@@ -7,3 +7,4 @@ mod events;
 mod integrations;
 mod retention;
 mod support;
+mod why;
