@@ -28,7 +28,11 @@ pub(crate) async fn run(hub: Hub, grown: Arc<Bell>, ending: CancellationToken) {
     let mut cursor: Option<Cursor> = None;
     loop {
         let started = Instant::now();
-        let pause = match round(&hub, &mut cursor).await {
+        let done = tokio::select! {
+            () = ending.cancelled() => return,
+            done = round(&hub, &mut cursor) => done,
+        };
+        let pause = match done {
             Ok(true) => started.elapsed() * REST,
             Ok(false) => ROUND_EVERY,
             Err(e) => {

@@ -95,6 +95,9 @@ const MOST: &[(&str, Rows)] = &[
     ("rejected_among", |ids| 2 * ids),
     // The lane, and what is listed of each event; attempts once a day.
     ("outcomes", |events| 2 + (DAYS + 2) * (events + 1) + DAYS),
+    // The days and runs of the index, and a look into each run.
+    ("positions", |runs| DAYS + 2 * runs),
+    ("reached", |_| 1),
     ("erase", |_| 12),
     ("erase event", |_| 8),
     // What calls that change something look at first; here they find nothing to be changed.
@@ -136,6 +139,7 @@ const INDEXES: &[(&str, &str)] = &[
     ("held (hash) WHERE (hash IS NOT NULL)", "hold"),
     ("held_sites (company, site)", "held_sites"),
     ("ids (hash)", "append"),
+    ("index (run, company, key)", "positions"),
     ("integrations (company, id)", "integrations"),
     ("integrations (no)", "parked_of"),
     ("keys (company, created_at, id)", "keys"),
@@ -163,6 +167,10 @@ const SMALL: &[&str] = &[
     "companies (external_id)",
     "companies (no)",
     "id_days (day)",
+    "index_days (day)",
+    "index_reached (company)",
+    "index_runs (day, run)",
+    "index_runs (run)",
     "leftovers (integration)",
     "log_erased (at)",
     "log_segments (name)",

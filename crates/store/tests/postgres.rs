@@ -142,6 +142,29 @@ async fn a_node_hears_what_another_writes() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payload_that_one_node_erases_leaves_the_memory_of_another() {
+    let engine = Postgres::new();
+    let (a, b) = (engine.open().await, engine.open().await);
+    a.log.append(append(2)).await.unwrap();
+    let known = b.log.read(COMPANY, 0, ALL).await.unwrap();
+    assert!(a.log.erase(COMPANY, 1, known[0].id).await.unwrap());
+    let forgotten = async {
+        while !b.log.is_erased(COMPANY, 1) || !b.log.read(COMPANY, 0, ALL).await.unwrap()[0].content.is_erased() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(15), forgotten).await.expect("it hears of it in seconds");
+    assert!(!b.log.read(COMPANY, 1, ALL).await.unwrap()[0].content.is_erased(), "the other event stays");
+    let c = engine.open().await;
+    let begun = async {
+        while !c.log.is_erased(COMPANY, 1) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(15), begun).await.expect("who comes later hears of it, too");
+}
+
 #[tokio::test]
 async fn another_master_key_does_not_open_the_database() {
     let engine = Postgres::new();

@@ -384,13 +384,18 @@ async fn every_table_moves_or_belongs_to_an_engine_alone() {
         "usage",
         "versions",
     ];
-    const ALONE: [&str; 12] = [
+    const ALONE: [&str; 17] = [
         "attempt_days",
         "attempts_template",
         "buckets",
         "events_template",
         "id_days",
         "ids_template",
+        "index_days",
+        "index_reached",
+        "index_runs",
+        "index_template",
+        "log_erased",
         "log_heads",
         "log_segments",
         "log_stretches",

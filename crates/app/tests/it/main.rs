@@ -13,6 +13,7 @@ mod deleted;
 mod delivery_form;
 mod doctor;
 mod edits;
+mod event_index;
 mod explain;
 mod feed;
 mod guard;

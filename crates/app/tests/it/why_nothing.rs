@@ -144,6 +144,25 @@ async fn a_key_learns_nothing_of_what_it_does_not_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_newest_events_and_the_first_integrations_are_looked_at() {
+    let stage = Stage::new().await;
+    for n in 0..21 {
+        stage.integration(&format!("i-{n:02}"), json!({"events": {"entities": ["punch"]}})).await;
+    }
+    let orders: Vec<Value> = (0..201).map(|n| order(&format!("o-{n}"), 1)).collect();
+    stage.emit(json!(orders)).await;
+    let all = why(&stage.api, "").await;
+    assert_eq!((all["integrations"].as_array().unwrap().len(), &all["more_integrations"]), (20, &json!(true)));
+    assert_eq!((&all["received"]["count"], &all["integrations"][0]["looked_at"]), (&json!(201), &json!(20)));
+    let one = why(&stage.api, "integration=i-20").await;
+    assert_eq!((&one["received"]["count"], &one["integrations"][0]["looked_at"]), (&json!(201), &json!(200)));
+    assert_eq!(
+        (&one["more_integrations"], &one["integrations"][0]["not_wanted"][0]["count"]),
+        (&json!(false), &json!(200))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_line_says_it_in_words_and_in_json() {
     let stage = Stage::new().await;
     stage.integration("it", json!({"events": {"entities": ["punch"]}})).await;

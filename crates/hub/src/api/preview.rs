@@ -113,14 +113,19 @@ pub async fn preview_integration(
         None => hub.log().head(company.no).await?,
     };
     let mut counts = Counts::default();
-    while after < to && counts.looked_at < MAX_PREVIEWED {
-        let left = ReadLimit { events: BATCH.events.min((MAX_PREVIEWED - counts.looked_at) as usize), ..BATCH };
-        let events = hub.log().read(company.no, after, left).await?;
+    while let Some(limit) = next_batch(counts.looked_at).filter(|_| after < to) {
+        let events = hub.log().read(company.no, after, limit).await?;
         let Some(last) = events.last().map(|e| e.seq) else { break };
         counts = counted(counts, rules.clone(), events, to).await?;
         after = last;
     }
     Ok(Json(counts.shown(after < to, saved.as_ref())))
+}
+
+/// What is read next; None when enough was looked at.
+fn next_batch(looked_at: u64) -> Option<ReadLimit> {
+    let left = usize::try_from(MAX_PREVIEWED.saturating_sub(looked_at)).unwrap_or(usize::MAX);
+    (left > 0).then_some(ReadLimit { events: BATCH.events.min(left), ..BATCH })
 }
 
 /// The saved integration that the document names.
@@ -184,5 +189,19 @@ impl Counts {
                 .map(|(entity, (events, saved))| PreviewedEntity { entity, events, saved: shown(saved) })
                 .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preview_looks_at_a_million_events_and_at_no_more() {
+        let next = |looked_at| next_batch(looked_at).map(|limit| limit.events);
+        assert_eq!(next(0), Some(1_000));
+        assert_eq!(next(MAX_PREVIEWED - 1_001), Some(1_000));
+        assert_eq!(next(MAX_PREVIEWED - 1), Some(1));
+        assert_eq!(next(MAX_PREVIEWED), None);
     }
 }

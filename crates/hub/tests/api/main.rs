@@ -9,3 +9,4 @@ mod notice;
 mod people;
 mod retention;
 mod support;
+mod why;

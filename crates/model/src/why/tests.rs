@@ -1,6 +1,9 @@
 //! Situations made on purpose, each with its verdict and the one thing to do.
 
+use std::time::Duration;
+
 use super::*;
+use crate::Time;
 
 const NOW: Time = Time::from_millis(1_795_255_200_000);
 

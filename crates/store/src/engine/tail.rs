@@ -250,6 +250,15 @@ mod tests {
     }
 
     #[test]
+    fn so_many_erased_events_are_remembered_and_the_oldest_positions_go_first() {
+        let tail = Tail::new(0);
+        (1..=MOST_ERASED as Seq).for_each(|seq| tail.erase(A, seq));
+        assert!(tail.is_erased(A, 1));
+        tail.erase(B, 2);
+        assert!(!tail.is_erased(A, 1) && tail.is_erased(B, 2) && tail.is_erased(A, MOST_ERASED as Seq));
+    }
+
+    #[test]
     fn the_oldest_events_of_all_companies_go_when_the_budget_is_used_up() {
         let tail = Tail::new(3 * event(A, 1).content.size());
         tail.publish(vec![event(A, 1), event(B, 1), event(A, 2)]);

@@ -23,7 +23,7 @@ pub(super) async fn an_erased_payload_is_nowhere_and_the_rest_stays(engine: &imp
         sent.data = tillstream_model::json::Json::trusted(format!(r#"{{"text":"{MARKER}"}}"#));
         sent.correlation = Some(tillstream_model::json::Json::trusted(format!(r#"{{"order_id":"{MARKER}"}}"#)));
         let mut events = vec![sent.clone()];
-        events.extend(texts(0..20).into_iter());
+        events.extend(texts(0..20));
         let (seq, id) = new(&append(&*stores.log, A, events).await[0]);
         if !in_memory {
             stores = reopen(engine, stores).await;

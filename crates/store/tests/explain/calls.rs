@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tillstream_model::event::EntityKey;
+use tillstream_model::lookup::LookupKey;
 use tillstream_model::{CompanyNo, EventId, IntegrationNo};
 use tillstream_store::answers::{Begin, Begun};
 use tillstream_store::held::{HeldLimits, Holding};
@@ -29,6 +30,7 @@ pub async fn run_all(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     }
     single(meter, filled, stores).await;
     log(meter, filled, stores).await;
+    index(meter, filled, stores).await;
     changing(meter, filled, stores).await;
     limits(meter, filled, stores).await;
 }
@@ -231,6 +233,22 @@ async fn log(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     meter.run("due", STRETCHES, log.due(filled.day(0))).await;
     let due = meter.run("due", STRETCHES, log.due(filled.day(9))).await;
     assert!(due.is_none_or(|due| due.len() == 1));
+}
+
+async fn index(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let index = &*stores.index;
+    for (company, key, after, found) in [
+        (filled.big, 7, 0, RUN_EVENTS / RUN_KEYS * RUNS),
+        (filled.big, 7, RUN_EVENTS * (RUNS - 1), RUN_EVENTS / RUN_KEYS),
+        (filled.big, -1, 0, 0),
+        (filled.small, 7, 0, 0),
+    ] {
+        let positions = index.positions(company, LookupKey(key), after, usize::MAX);
+        let seen = meter.run("positions", RUNS, positions).await;
+        assert!(seen.is_none_or(|seen| seen.len() as u64 == found), "{key} after {after}");
+    }
+    let reached = meter.run("reached", 1, index.reached(filled.big, 0)).await;
+    assert!(reached.is_none_or(|reached| reached == RUN_EVENTS * RUNS));
 }
 
 async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {

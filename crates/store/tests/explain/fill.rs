@@ -6,9 +6,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tillstream_model::integration::{HttpTarget, PerSite, Settings, Target};
+use tillstream_model::lookup::LookupKey;
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Content, EventId, IntegrationNo, Time};
-use tillstream_store::held::HeldLimits;
+use tillstream_store::held::{HeldLimits};
+use tillstream_store::index::{Entry};
 use tillstream_store::postgres::{self, Options};
 use tillstream_store::state::{Attempt, LaneCommit, LogEntry, Parked, Rejected};
 use tillstream_store::suite::{START, content, settings};
@@ -117,6 +119,7 @@ impl Filled {
         let (first, of_small) = (busy[0], create(state, small, "only").await);
         let of_vast = create(state, vast, "only").await;
         let event = append(&stores, &now, big, small).await;
+        index(&stores, big).await;
         commit_samples(&stores, big, first, of_small).await;
         run(&url, &copies(big, small, first, of_vast)).await.unwrap();
         hold_sample(&stores, big).await;
@@ -193,6 +196,26 @@ async fn append(stores: &Stores, now: &AtomicI64, big: CompanyNo, small: Company
         }
     }
     middle.unwrap()
+}
+
+/// Runs of the index of one day, each with many keys.
+pub const RUNS: u64 = 40;
+/// Events of a run.
+pub const RUN_EVENTS: u64 = 1_000;
+/// Keys that come again in every run.
+pub const RUN_KEYS: u64 = 50;
+
+async fn index(stores: &Stores, company: CompanyNo) {
+    for run in 0..RUNS {
+        let entry = |seq: u64| Entry {
+            company,
+            seq,
+            accepted_at: START,
+            keys: vec![LookupKey((seq % RUN_KEYS) as i64), LookupKey(1_000_000 + seq as i64)],
+        };
+        let entries = (run * RUN_EVENTS + 1..=(run + 1) * RUN_EVENTS).map(entry).collect();
+        stores.index.add(entries).await.unwrap();
+    }
 }
 
 /// The event that is appended as the big company's n-th, with an idempotency id.

@@ -28,7 +28,7 @@ pub(super) fn erase(catalog: &Catalog, pos: i64, id: EventId) -> Result<bool, Ca
 }
 
 fn erase_row(conn: &Connection, pos: i64, id: EventId) -> Result<bool, Cause> {
-    overwrite_deleted(conn, true)?;
+    overwrite_deleted(conn)?;
     let sql = "UPDATE events SET data = ?, correlation = NULL WHERE pos = ? AND random = ?";
     Ok(conn.execute(sql, params![ERASED, pos, random_of(id)])? > 0)
 }

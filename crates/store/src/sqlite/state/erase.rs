@@ -6,18 +6,9 @@ use tillstream_model::{CompanyNo, EventId, Seq};
 use super::writer::{Stop, Work};
 use crate::StoreError;
 use crate::engine::event;
-use crate::sqlite::conn::overwrite_deleted;
-use crate::sqlite::pool::Cause;
 
 /// Rewrites waiting and rejected rows of the company's integrations. What was there is overwritten.
 pub(super) fn erase(work: &mut Work<'_>, company: CompanyNo, seq: Seq, id: EventId) -> Result<(), Stop<StoreError>> {
-    overwrite_deleted(work.conn, true)?;
-    let done = erase_rows(work, company, seq, id);
-    overwrite_deleted(work.conn, false)?;
-    Ok(done?)
-}
-
-fn erase_rows(work: &Work<'_>, company: CompanyNo, seq: Seq, id: EventId) -> Result<(), Cause> {
     let of_company = "SELECT no FROM integrations WHERE company = ?";
     let sql = format!(
         "SELECT integration, event FROM parked WHERE integration IN ({of_company}) AND seq = ? AND event IS NOT NULL"

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::SCHEMA;
 use super::attempts::AttemptWriter;
 use crate::sqlite::Options;
-use crate::sqlite::conn::open_writer;
+use crate::sqlite::conn::{open_writer, overwrite_deleted};
 use crate::sqlite::fault::{self, Failure, FaultPoint};
 use crate::sqlite::pool::{Cause, Pool};
 use crate::sqlite::wal::Wal;
@@ -128,6 +128,7 @@ impl Writer {
     ) -> Result<Self, Cause> {
         let checkpoints = Pool::start("state-checkpoint", vec![()])?;
         let mut conn = open_writer(file, &SCHEMA)?;
+        overwrite_deleted(&conn)?;
         let wal = Wal::of(&mut conn, file, options.on_fatal.clone())?;
         let thread = Thread { conn, wal, checkpoints, sealer, attempts, options: options.clone() };
         let (calls, waiting) = mpsc::channel(QUEUED_CALLS);
