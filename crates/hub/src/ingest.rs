@@ -2,7 +2,7 @@
 
 mod hold;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::observe::Meters;
 use crate::rates::{Exceeded, Rates, Standing, Whose};
 use crate::sites::Sites;
-use crate::terminals::Terminals;
+use crate::terminals::{Seen, Terminals};
 use crate::usage::Usage;
 
 pub use hold::{HeldAt, Released};
@@ -258,11 +258,11 @@ impl Ingest {
 }
 
 /// The terminals of events, each with the trading day that the last of them names.
-fn terminals_of(events: &[(usize, Content)]) -> BTreeMap<(Box<str>, Box<str>), Option<Box<str>>> {
-    let mut found = BTreeMap::new();
+fn terminals_of(events: &[(usize, Content)]) -> Seen {
+    let mut found = Seen::new();
     for (_, event) in events {
         if let (Some(site), Some(terminal)) = (&event.site, &event.terminal) {
-            let date: &mut Option<Box<str>> = found.entry((site.clone(), terminal.clone())).or_default();
+            let date = found.entry((site.clone(), terminal.clone())).or_default();
             *date = event.business_date.clone().or(date.take());
         }
     }
