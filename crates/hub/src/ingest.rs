@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tillstream_model::incoming::{self, Drop, Unreadable};
 use tillstream_model::path::Path;
 use tillstream_model::{CompanyNo, Content, EventId, Seq, Time};
-use tillstream_store::state::{Company, UnknownSites};
+use tillstream_store::state::Company;
 use tillstream_store::usage::Counts;
 use tillstream_store::{Append, AppendError, Appended, Clock, StoreError, Stores};
 use tokio::time::Instant;
@@ -144,17 +144,17 @@ impl Ingest {
         let started = Instant::now();
         let dropped = self.dropped(company);
         let now = (self.clock)();
-        let sites = self.sites.directory(company.no, now).await?;
-        let mut report = Report::default();
-        let mut events = Vec::new();
+        let (mut report, mut events, mut unknown) = (Report::default(), Vec::new(), Vec::new());
         let read = incoming::read(&body, kind, &dropped.drop)?;
         report.standing = self.take(company, sender, read.len())?;
+        let sites = self.sites_for(company, &read, now).await?;
         for (index, read) in read.into_iter().enumerate() {
             match read {
                 Ok(mut content) => {
                     sites.settle(&mut content);
                     match out_of_reach(sender.only, index, &content) {
                         Some(refused) => report.rejected.push(refused),
+                        None if hold::is_held(company, &sites, &content) => unknown.push((index, content)),
                         None => events.push((index, content)),
                     }
                 }
@@ -163,12 +163,11 @@ impl Ingest {
         }
         drop(body);
         self.check_room(company, &events, now).await?;
-        let held = self.unknown(company, &sites, &mut events, now).await?;
         if !events.is_empty() {
             self.append(company, events, &mut report).await?;
             self.meters.append_seconds.record(started.elapsed());
         }
-        self.hold(company, held, &mut report, now).await;
+        self.hold(company, unknown, &mut report, now).await;
         report.rejected.sort_by_key(|r| r.index);
         self.count(&report);
         Ok(report)
