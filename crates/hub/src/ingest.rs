@@ -2,14 +2,14 @@
 
 mod hold;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use tillstream_model::incoming::{self, Drop, Unreadable};
 use tillstream_model::path::Path;
 use tillstream_model::{CompanyNo, Content, EventId, Seq, Time};
-use tillstream_store::state::{Company, UnknownSites};
+use tillstream_store::state::Company;
 use tillstream_store::usage::Counts;
 use tillstream_store::{Append, AppendError, Appended, Clock, StoreError, Stores};
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use tracing::Instrument;
 use crate::observe::Meters;
 use crate::rates::{Exceeded, Rates, Standing, Whose};
 use crate::sites::Sites;
-use crate::terminals::Terminals;
+use crate::terminals::{Seen, Terminals};
 use crate::usage::Usage;
 
 pub use hold::{HeldAt, Released};
@@ -145,17 +145,17 @@ impl Ingest {
         let started = Instant::now();
         let dropped = self.dropped(company);
         let now = (self.clock)();
-        let sites = self.sites.directory(company.no, now).await?;
-        let mut report = Report::default();
-        let mut events = Vec::new();
+        let (mut report, mut events, mut unknown) = (Report::default(), Vec::new(), Vec::new());
         let read = incoming::read(&body, kind, &dropped.drop)?;
         report.standing = self.take(company, sender, read.len())?;
+        let sites = self.sites_for(company, &read, now).await?;
         for (index, read) in read.into_iter().enumerate() {
             match read {
                 Ok(mut content) => {
                     sites.settle(&mut content);
                     match out_of_reach(sender.only, index, &content) {
                         Some(refused) => report.rejected.push(refused),
+                        None if hold::is_held(company, &sites, &content) => unknown.push((index, content)),
                         None => events.push((index, content)),
                     }
                 }
@@ -164,12 +164,11 @@ impl Ingest {
         }
         drop(body);
         self.check_room(company, &events, now).await?;
-        let held = self.unknown(company, &sites, &mut events, now).await?;
         if !events.is_empty() {
             self.append(company, events, &mut report).await?;
             self.meters.append_seconds.record(started.elapsed());
         }
-        self.hold(company, held, &mut report, now).await;
+        self.hold(company, unknown, &mut report, now).await;
         report.rejected.sort_by_key(|r| r.index);
         self.count(company.no, &report);
         Ok(report)
@@ -270,11 +269,11 @@ impl Ingest {
 }
 
 /// The terminals of events, each with the trading day that the last of them names.
-fn terminals_of(events: &[(usize, Content)]) -> BTreeMap<(Box<str>, Box<str>), Option<Box<str>>> {
-    let mut found = BTreeMap::new();
+fn terminals_of(events: &[(usize, Content)]) -> Seen {
+    let mut found = Seen::new();
     for (_, event) in events {
         if let (Some(site), Some(terminal)) = (&event.site, &event.terminal) {
-            let date: &mut Option<Box<str>> = found.entry((site.clone(), terminal.clone())).or_default();
+            let date = found.entry((site.clone(), terminal.clone())).or_default();
             *date = event.business_date.clone().or(date.take());
         }
     }

@@ -125,6 +125,9 @@ impl Numbers {
     }
 }
 
+/// Sites and terminals that events name, each with the trading day that the newest of them names.
+pub type Seen = BTreeMap<(Box<str>, Box<str>), Option<Box<str>>>;
+
 /// A terminal, wherever it is.
 type Place = (CompanyNo, Box<str>, Box<str>);
 
@@ -141,7 +144,7 @@ impl Terminals {
     }
 
     /// These were accepted: each terminal with the trading day of its newest event.
-    pub fn heard(&self, company: CompanyNo, terminals: BTreeMap<(Box<str>, Box<str>), Option<Box<str>>>, at: Time) {
+    pub fn heard(&self, company: CompanyNo, terminals: Seen, at: Time) {
         let mut heard = lock(&self.heard);
         for ((site, terminal), date) in terminals {
             let room = heard.len() < MAX_HEARD;

@@ -1,9 +1,13 @@
 //! Events of sites that nobody knows: held beside the log, and let into it by a person
 //! (`docs/decisions/0031-events-of-unknown-sites.md`).
 
-use tillstream_store::held::{HoldError, Holding};
+use std::sync::Arc;
 
-use super::{Company, Content, Ingest, IngestError, Refused, Report, StoreError, Time, UnknownSites};
+use tillstream_model::incoming;
+use tillstream_store::held::{HoldError, Holding};
+use tillstream_store::state::UnknownSites;
+
+use super::{Company, Content, Ingest, IngestError, Refused, Report, StoreError, Time};
 use crate::held::{AT_ONCE, LIMITS, to_append};
 use crate::sites::Directory;
 
@@ -28,25 +32,19 @@ pub struct Released {
 }
 
 impl Ingest {
-    /// Takes the events out that are to be held. Before that it is made sure that their sites are not known by now:
-    /// what another node lets go must not be held again.
-    pub(super) async fn unknown(
+    /// The company's sites. Before an event is held it is made sure that its site is not known by now: what another
+    /// node lets go must not be held again.
+    pub(super) async fn sites_for(
         &self,
         company: &Company,
-        sites: &Directory,
-        events: &mut Vec<(usize, Content)>,
+        read: &[Result<Content, incoming::Refused>],
         now: Time,
-    ) -> Result<Vec<(usize, Content)>, StoreError> {
-        let is_unknown = |sites: &Directory, e: &Content| e.site.as_deref().is_some_and(|site| !sites.has(site));
-        let holds = company.rules.unknown_sites == UnknownSites::Hold;
-        if !holds || !events.iter().any(|(_, e)| is_unknown(sites, e)) {
-            return Ok(Vec::new());
+    ) -> Result<Arc<Directory>, StoreError> {
+        let sites = self.sites.directory(company.no, now).await?;
+        match read.iter().flatten().any(|content| is_held(company, &sites, content)) {
+            true => self.sites.look_again(company.no, now).await,
+            false => Ok(sites),
         }
-        let sites = self.sites.look_again(company.no, now).await?;
-        events.iter_mut().for_each(|(_, e)| sites.settle(e));
-        let (held, known) = std::mem::take(events).into_iter().partition(|(_, e)| is_unknown(&sites, e));
-        *events = known;
-        Ok(held)
     }
 
     /// Holds events, or says of each why it is not held. The others of the request are in the log by then.
@@ -105,6 +103,12 @@ impl Ingest {
             state.unhold(company.no, site, held.iter().map(|h| h.id).collect()).await?;
         }
     }
+}
+
+/// Whether an event is of a site that nobody knows, and the company wants it held.
+pub(super) fn is_held(company: &Company, sites: &Directory, content: &Content) -> bool {
+    let holds = company.rules.unknown_sites == UnknownSites::Hold;
+    holds && content.site.as_deref().is_some_and(|site| !sites.has(sites.resolve(site)))
 }
 
 /// Another event has the idempotency id.
