@@ -81,7 +81,7 @@ const MOST: &[(&str, Rows)] = &[
     ("append", |events| events + 4),
     ("commit", |_| BUCKETS as u64 + 1),
     ("retry_rejected", |_| 2),
-    ("delete_rejected", |_| 1),
+    ("delete_rejected", |_| 2),
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
     ("sweep", |_| 6 * SWEPT_ROWS + DAYS + 4),
