@@ -71,7 +71,8 @@ pub struct Version {
 /// One entry of an integration's log (`contracts/event-stream.md`, "Integration").
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
-    /// `created`, `started`, `stopped`, `edited`, `retry_triggered`, `circuit_opened`, `circuit_closed`, `braked`, `gap_skipped`.
+    /// `created`, `started`, `stopped`, `edited`, `retry_triggered`, `circuit_opened`, `circuit_closed`, `braked`, `gap_skipped`,
+    /// `authorization_changed`.
     pub action: String,
     /// Why, in words.
     pub reason: String,

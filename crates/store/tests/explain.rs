@@ -111,7 +111,7 @@ const MOST: &[(&str, Rows)] = &[
     ("unhold", |ids| ids + 4),
     ("commit", |_| BUCKETS as u64 + 1),
     ("retry_rejected", |_| 2),
-    ("delete_rejected", |_| 1),
+    ("delete_rejected", |_| 2),
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
     ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 6),

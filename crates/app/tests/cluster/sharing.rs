@@ -58,6 +58,35 @@ async fn one_companys_integrations_are_spread_over_three_hubs_and_each_event_goe
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feeds_consumer_may_ask_any_node_and_each_event_counts_once() {
+    let nodes = Nodes::start(2).await;
+    shared_out(&nodes).await;
+    let (a, b) = (&nodes.apis[0], &nodes.apis[1]);
+    // Neighbouring numbers fall into neighbouring buckets, so both nodes hold some of these.
+    for n in 0..4 {
+        let doc = json!({"id": format!("feed-{n}"), "target": {"kind": "feed"}});
+        a.post("/v1/integrations", &doc).await.expect(201);
+    }
+    for version in 1..=10 {
+        b.post("/v1/events", &order("e", version)).await.expect(202);
+    }
+    for n in 0..4 {
+        let path = format!("/v1/integrations/feed-{n}");
+        let (mut after, mut versions) = (String::new(), Vec::new());
+        for api in [a, b, a, b, a, b] {
+            let page = api.get(&format!("{path}/feed?limit=3{after}")).await.expect(200);
+            versions.extend(page["items"].as_array().unwrap().iter().map(|i| i["data"]["version"].as_u64().unwrap()));
+            after = format!("&after={}", page["next"].as_str().unwrap());
+        }
+        assert_eq!(versions, (1..=10).collect::<Vec<_>>(), "{path}");
+        for api in [a, b] {
+            let stats = api.get(&format!("{path}/stats")).await.expect(200);
+            assert_eq!((&stats["totals"]["delivered"], &stats["cursor"]["seq"]), (&json!(10), &json!(10)), "{path}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_answers_for_every_lane() {
     let nodes = Nodes::start(2).await;
     shared_out(&nodes).await;

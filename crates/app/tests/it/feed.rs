@@ -110,6 +110,17 @@ async fn a_consumer_may_wait_for_the_first_event() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_ends_with_the_event_that_reaches_four_mebibytes() {
+    let stage = stage().await;
+    let big =
+        |v: u64| json!({"name": "order.saved", "data": {"_id": "o", "version": v, "text": "x".repeat(1_000_000)}});
+    stage.emit((1..=7).map(big).collect()).await;
+    let first = ask(&stage, "").await.expect(200);
+    assert_eq!((versions(&first), &first["next"]), (vec![1, 2, 3, 4, 5], &json!("1-5")));
+    assert_eq!(versions(&ask(&stage, "after=1-5").await.expect(200)), [6, 7]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_consumers_at_once_count_each_event_once() {
     let stage = stage().await;
     emit(&stage, 1..=100).await;

@@ -53,7 +53,8 @@ pub struct AttemptView {
     /// When it started.
     #[schema(value_type = String, format = DateTime, example = "2026-11-21T10:00:00.000Z")]
     pub attempted_at: Time,
-    /// Which attempt of the event, from 1; 0 for a probe while the receiver fails.
+    /// Which attempt of the event, from 1; 0 for one that does not count: a probe while the receiver fails, or when
+    /// there was no access token to send it with.
     pub attempt: u32,
     /// Status of the answer, if one came.
     #[schema(required = true)]

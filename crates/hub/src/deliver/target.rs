@@ -13,6 +13,7 @@ use super::http::token::Tokens;
 use super::inbox;
 
 /// A target, ready for attempts with one version of the settings.
+#[allow(clippy::large_enum_variant, reason = "one for each lane that is awake")]
 pub(super) enum Target {
     Http(Sender),
     Inbox,

@@ -37,6 +37,48 @@ async fn events_are_listed_as_expired_before_the_log_drops_them() {
 }
 
 #[tokio::test]
+async fn what_a_feeds_consumer_did_not_ask_for_in_time_is_listed_as_expired() {
+    let app = App::start().await;
+    app.post("/v1/integrations", json!({"id": "feed", "target": {"kind": "feed"}})).await;
+    let mut ids = Vec::new();
+    for entity in ["a", "b", "c"] {
+        ids.push(app.event("order.saved", entity).await);
+    }
+    app.get("/v1/integrations/feed/feed?after=1-1").await;
+    app.pass(LONG);
+    app.event("order.saved", "d").await;
+    app.hub.upkeep().await;
+    let rejected = app.get("/v1/integrations/feed/rejected").await.body;
+    assert_eq!(reasons(&rejected), ["expired"; 2], "the first one had arrived");
+    let page = app.get("/v1/integrations/feed/feed").await.body;
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["next"]), (1, &json!("1-4")), "{page}");
+    let retry = app.post(&format!("/v1/integrations/feed/rejected/{}/retry", ids[1]), Value::Null).await;
+    assert_eq!(retry.status, StatusCode::UNPROCESSABLE_ENTITY, "nothing is sent to a feed: {}", retry.body);
+}
+
+#[tokio::test]
+async fn a_stopped_feed_says_what_was_dropped_meanwhile() {
+    let app = App::start().await;
+    app.post("/v1/integrations", json!({"id": "feed", "target": {"kind": "feed"}})).await;
+    app.post("/v1/integrations/feed/stop", Value::Null).await;
+    for entity in ["a", "b", "c"] {
+        app.event("order.saved", entity).await;
+    }
+    app.pass(LONG);
+    app.event("order.saved", "d").await;
+    app.hub.upkeep().await;
+    app.post("/v1/integrations/feed/start", Value::Null).await;
+    let page = app.get("/v1/integrations/feed/feed").await.body;
+    assert_eq!((page["items"].as_array().unwrap().len(), &page["next"]), (1, &json!("1-4")), "{page}");
+    app.get("/v1/integrations/feed/feed?after=1-4").await;
+    let logs = app.get("/v1/integrations/feed/logs").await.body;
+    let gap = logs["items"].as_array().unwrap().iter().find(|e| e["action"] == "gap_skipped").expect("a gap is said");
+    assert!(gap["reason"].as_str().unwrap().starts_with("3 events"), "{gap}");
+    let stats = app.get("/v1/integrations/feed/stats").await.body;
+    assert_eq!(stats["totals"]["delivered"], 1);
+}
+
+#[tokio::test]
 async fn a_stopped_integration_skips_what_was_dropped_and_says_so() {
     let mut app = App::start().await;
     let (url, _) = app.receiver(200).await;

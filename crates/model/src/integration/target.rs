@@ -36,6 +36,7 @@ const RESERVED_PREFIXES: [&str; 3] = ["webhook-", "tillstream-", "traceparent"];
 /// Where events go.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "one for each integration, and nearly all are of the large kind")]
 pub enum Target {
     /// One `POST` per event.
     Http(HttpTarget),
@@ -151,6 +152,7 @@ impl<'de> Deserialize<'de> for Authorization {
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[allow(clippy::large_enum_variant, reason = "it lives for one call")]
 pub(super) enum WrittenTarget {
     Http {
         url: String,

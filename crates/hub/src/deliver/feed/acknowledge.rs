@@ -6,10 +6,11 @@ use tillstream_model::integration::{Status, Target};
 use tillstream_model::selection::wants;
 use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
 use tillstream_store::nodes::bucket_of;
-use tillstream_store::state::{Attempt, Integration, LaneCommit, Totals, name_hash};
+use tillstream_store::state::{Attempt, Integration, LaneCommit, LogEntry, Totals, name_hash};
 use tillstream_store::{ReadLimit, StoreError};
 
 use crate::deliver::Deliver;
+use crate::deliver::commit::log_entry;
 use crate::deliver::nodes::Question;
 
 /// What is settled with one commit.
@@ -44,6 +45,7 @@ impl Deliver {
         let saved = self.0.stores.state.integration(company, id).await?;
         let Some(integration) = saved.filter(|i| i.no == no && is_running_feed(i)) else { return Ok(false) };
         let mut cursor = self.0.stores.state.lane_figures(no).await?.cursor;
+        let mut log = self.gap(&integration, cursor, to).await?;
         while cursor < to {
             let Some(lease) = self.0.lease(no) else { return Ok(false) };
             let (last, events) = self.wanted_between(&integration, cursor, to).await?;
@@ -53,6 +55,7 @@ impl Deliver {
                 cursor: last,
                 add: Totals { delivered: events.len() as u64, ..Totals::default() },
                 attempts: events.iter().map(|event| handed_out(event, now)).collect(),
+                log: std::mem::take(&mut log),
                 ..LaneCommit::default()
             };
             self.0.meters.delivered.increment(commit.add.delivered);
@@ -60,6 +63,16 @@ impl Deliver {
             cursor = last;
         }
         Ok(true)
+    }
+
+    /// What the log dropped while the feed was stopped is said.
+    async fn gap(&self, integration: &Integration, cursor: Seq, to: Seq) -> Result<Vec<LogEntry>, StoreError> {
+        let floor = self.0.stores.log.floor(integration.company).await?.min(to);
+        if cursor >= floor {
+            return Ok(Vec::new());
+        }
+        let reason = format!("{} events after position {cursor} had passed their retention", floor - cursor);
+        Ok(vec![log_entry("gap_skipped", reason, (self.0.clock)())])
     }
 
     /// What an integration wants of the next stretch up to a position, and where that stretch ends.
