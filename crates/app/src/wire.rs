@@ -124,7 +124,9 @@ pub async fn rotate(config: &Config) -> anyhow::Result<(Rotated, MasterKey)> {
         MasterKeySource::Given(_) => None,
     };
     let new = match &pending {
-        Some((path, pending)) if !old.has_older() => MasterKey::random().create(pending)?.after(&MasterKey::load(path)?),
+        Some((path, pending)) if !old.has_older() => {
+            MasterKey::random().create(pending)?.after(&MasterKey::load(path)?)
+        }
         _ => old,
     };
     let (data, key) = (config.data.clone(), new.clone());

@@ -135,7 +135,9 @@ mod tests {
     fn a_position_reads_back_and_other_texts_are_none() {
         let position = Position { epoch: 1_795_255_200, seq: 4_711 };
         assert_eq!(position.to_string().parse(), Ok(position));
-        for wrong in ["", "1", "-", "1-", "-1", "1-2-3", "+1-2", "1-+2", "4294967296-1", "1-18446744073709551616", " 1-2"] {
+        for wrong in
+            ["", "1", "-", "1-", "-1", "1-2-3", "+1-2", "1-+2", "4294967296-1", "1-18446744073709551616", " 1-2"]
+        {
             assert_eq!(wrong.parse::<Position>(), Err(NoPosition), "{wrong}");
         }
     }

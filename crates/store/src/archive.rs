@@ -147,7 +147,9 @@ fn read_about<R: Read>(entries: &mut Entries<'_, R>, sums: &mut BTreeMap<String,
     sums.insert(ABOUT.to_owned(), hex(&Sha256::digest(&text)));
     let about: About = serde_json::from_str(&text)?;
     if about.form != FORM {
-        return Err(format!("it is of form {}, made by {}; this program knows {FORM}", about.form, about.made_by).into());
+        return Err(
+            format!("it is of form {}, made by {}; this program knows {FORM}", about.form, about.made_by).into()
+        );
     }
     Ok(about)
 }

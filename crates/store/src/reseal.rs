@@ -39,12 +39,7 @@ pub(crate) fn document(sealer: &Sealer, company: CompanyNo, kind: &str, id: &str
     })
 }
 
-fn reseal(
-    sealer: &Sealer,
-    owner: Owner,
-    stored: &str,
-    paths: impl Fn(&[String]) -> Vec<String>,
-) -> Option<Resealed> {
+fn reseal(sealer: &Sealer, owner: Owner, stored: &str, paths: impl Fn(&[String]) -> Vec<String>) -> Option<Resealed> {
     let mut found = Vec::new();
     walk(&serde_json::from_str(stored).ok()?, &mut Vec::new(), &mut |place, text| {
         if sealer.is_behind(text) {
@@ -129,7 +124,11 @@ mod tests {
         let elsewhere = old.seal(OF_DOCUMENTS, "contact/c2/signing", "whsec_x").unwrap();
         let looks = elsewhere[..30].to_owned();
         for text in [elsewhere, looks, "sealed:v1:".into(), "sealed:v1:ffffffff:AAAA".into()] {
-            assert_eq!(document(&both, COMPANY, "contact", "c1", &format!(r#"{{"signing":"{text}"}}"#)), None, "{text}");
+            assert_eq!(
+                document(&both, COMPANY, "contact", "c1", &format!(r#"{{"signing":"{text}"}}"#)),
+                None,
+                "{text}"
+            );
         }
         assert_eq!(document(&both, COMPANY, "contact", "c1", "no JSON"), None);
     }

@@ -133,9 +133,7 @@ impl MasterKey {
         let failed = |e| SealError::File(path.display().to_string(), e);
         match std::fs::read_to_string(path) {
             Ok(text) => Self::from_hex(&text),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                Self::random().create(path)
-            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Self::random().create(path),
             Err(e) => Err(failed(e)),
         }
     }

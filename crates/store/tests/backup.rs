@@ -115,7 +115,11 @@ async fn a_backup_under_load_has_everything_accepted_before_it_and_cursors_behin
                 // Classes change, so that seqs of both segments lie between each other.
                 let class = if n % 3 == 0 { Retention::Week } else { Retention::Month };
                 stores.log.append(append(A, class, vec![numbered(n)])).await.unwrap();
-                let commit = LaneCommit { cursor: n, add: Totals { delivered: 1, ..Totals::default() }, ..LaneCommit::default() };
+                let commit = LaneCommit {
+                    cursor: n,
+                    add: Totals { delivered: 1, ..Totals::default() },
+                    ..LaneCommit::default()
+                };
                 stores.state.commit(made.no, commit).await.unwrap();
                 accepted.store(n, Ordering::Release);
             }
@@ -144,7 +148,8 @@ async fn a_backup_under_load_has_everything_accepted_before_it_and_cursors_behin
     assert!(cursor >= before && cursor <= head, "{before} {cursor} {head}");
 
     // What was accepted after the backup is unknown here: its ids are free, and its positions are given out anew.
-    let again = other.log.append(append(A, Retention::Month, vec![numbered(before), numbered(head + 1)])).await.unwrap();
+    let again =
+        other.log.append(append(A, Retention::Month, vec![numbered(before), numbered(head + 1)])).await.unwrap();
     assert!(matches!(again[0], Appended::Duplicate { seq, .. } if seq == before), "{again:?}");
     assert!(matches!(again[1], Appended::New { seq, .. } if seq == head + 1), "{again:?}");
     let (old, new) = (stores.epochs.position(head + 5), other.epochs.position(head + 1));
@@ -264,5 +269,8 @@ async fn two_restores_of_one_backup_and_a_restore_of_a_restore_are_all_different
     assert!(1 < one && one < two && two < three, "{one} {two} {three}");
     let third = place.open("three");
     let resolve = |epoch, seq| third.epochs.resolve(A, Position { epoch, seq });
-    assert_eq!((resolve(1, 99), resolve(two, 99), resolve(three, 99), resolve(one, 2)), (Some(3), Some(9), Some(99), None));
+    assert_eq!(
+        (resolve(1, 99), resolve(two, 99), resolve(three, 99), resolve(one, 2)),
+        (Some(3), Some(9), Some(99), None)
+    );
 }

@@ -173,14 +173,21 @@ async fn a_rotation_while_nodes_run_leaves_nothing_under_the_old_key() {
     let both = new.clone().after(&old);
     let node = engine.open_with(with(&both)).await;
     node.state.save_settings(COMPANY, settings("erp", "an0ther"), None, 0, entry()).await.unwrap();
-    assert!(alone.state.settings_at(made.no, 0).await.is_ok(), "what a node with both keys saves still opens with the old one");
+    assert!(
+        alone.state.settings_at(made.no, 0).await.is_ok(),
+        "what a node with both keys saves still opens with the old one"
+    );
 
     let rotated = postgres::rotate_key(&with(&both)).await.unwrap();
     assert!(rotated.resealed >= 8 && rotated.left.is_empty(), "{rotated:?}");
     node.state.save_settings(COMPANY, settings("erp", "a third"), None, 0, entry()).await.unwrap();
     let refused = alone.state.save_settings(COMPANY, settings("erp", "x"), None, 0, entry()).await;
     assert!(refused.is_err(), "a node without the new key seals nothing any more");
-    assert_eq!(postgres::rotate_key(&with(&both)).await.unwrap().resealed, 0, "what was saved meanwhile has the new key");
+    assert_eq!(
+        postgres::rotate_key(&with(&both)).await.unwrap().resealed,
+        0,
+        "what was saved meanwhile has the new key"
+    );
     let last = engine.open_with(with(&new)).await;
     assert_eq!(last.state.versions(made.no, None, 10).await.unwrap().items.len(), 3);
     assert!(postgres::open(with(&old)).await.is_err());

@@ -6,8 +6,8 @@ use clap::Subcommand;
 use serde_json::json;
 
 use crate::config::{self, Config, ConfigFile, MasterKeySource, Written, Wrong};
-use crate::wire::{self, MasterKey};
 use crate::output;
+use crate::wire::{self, MasterKey};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -100,12 +100,17 @@ async fn rotate(config: &Config, json: bool) -> anyhow::Result<()> {
 
 /// A new key is only made where its file can be replaced.
 fn refuse_one_key(config: &Config) -> Result<(), Wrong> {
-    let needed = "give the new and the old key, as in TILLSTREAM_MASTER_KEY=NEW,OLD; `tillstream master-key create` makes one";
+    let needed =
+        "give the new and the old key, as in TILLSTREAM_MASTER_KEY=NEW,OLD; `tillstream master-key create` makes one";
     match &config.master_key {
         MasterKeySource::Given(key) if !key.reveal().contains(',') => Err(Wrong::new(needed)),
         MasterKeySource::File(file) if config.database.is_some() => {
             let keys = std::fs::read_to_string(file).unwrap_or_default();
-            if keys.contains(',') { Ok(()) } else { Err(Wrong::new(format!("{needed}; or both in {}", file.display()))) }
+            if keys.contains(',') {
+                Ok(())
+            } else {
+                Err(Wrong::new(format!("{needed}; or both in {}", file.display())))
+            }
         }
         _ => Ok(()),
     }

@@ -80,7 +80,14 @@ async fn a_backup_under_load_goes_on_elsewhere_with_everything_accepted_before_i
     let ((), (before, backed)) = tokio::join!(producing, backing_up);
     let after = accepted.load(Ordering::Acquire);
     assert!(after > before && backed["events"].as_u64().expect("a count") >= before, "{before} {after} {backed}");
-    let old = stage.receiver.wait_for("/well", after as usize, SOON).await.last().expect("one").header("tillstream-seq").to_owned();
+    let old = stage
+        .receiver
+        .wait_for("/well", after as usize, SOON)
+        .await
+        .last()
+        .expect("one")
+        .header("tillstream-seq")
+        .to_owned();
 
     stage.hub.kill();
     std::fs::rename(stage.hub.folder().join("data"), stage.hub.folder().join("lost")).expect("moved away");

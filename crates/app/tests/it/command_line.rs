@@ -44,7 +44,19 @@ fn help_and_completions_end_with_0() {
     let script = run_alone(folder.path(), &["completions", "bash"], &[]);
     assert_eq!(script.code, 0);
     assert!(script.stdout.contains("complete") && script.stdout.contains("tillstream"), "{}", script.stdout);
-    for verb in ["serve", "keys", "integrations", "emit", "listen", "backup", "restore", "doctor", "master-key", "config", "completions"] {
+    for verb in [
+        "serve",
+        "keys",
+        "integrations",
+        "emit",
+        "listen",
+        "backup",
+        "restore",
+        "doctor",
+        "master-key",
+        "config",
+        "completions",
+    ] {
         let help = run_alone(folder.path(), &[verb, "--help"], &[]);
         assert_eq!(help.code, 0, "{verb}");
         assert!(help.stdout.contains("Usage: tillstream"), "{verb}: {}", help.stdout);

@@ -58,7 +58,8 @@ async fn what_is_wrong_is_found_with_what_to_do() {
     let taken = stage.receiver.url("");
     let output = tokio::task::spawn_blocking(move || {
         let address = taken.trim_start_matches("http://").to_owned();
-        let arguments = ["doctor", "--json", "--data", "data", "--listen", &address, "--check-url", "http://127.0.0.1:1/"];
+        let arguments =
+            ["doctor", "--json", "--data", "data", "--listen", &address, "--check-url", "http://127.0.0.1:1/"];
         let mut wrong = command(&stage.hub, &arguments);
         wrong.env("TILLSTREAM_MASTER_KEY", "ab".repeat(32));
         let with_another_key = run(wrong, "");

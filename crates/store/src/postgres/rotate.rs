@@ -58,7 +58,8 @@ async fn versions(session: &mut Session, sealer: &Sealer) -> Result<u64, Cause> 
         let rows = session.rows(sql, &params).await?;
         for found in &rows {
             after = (found.get(0), found.get(1));
-            let owner = Owner { company: row::company(found.get(2)), integration: IntegrationNo(u64::try_from(after.0)?) };
+            let owner =
+                Owner { company: row::company(found.get(2)), integration: IntegrationNo(u64::try_from(after.0)?) };
             let Some(Resealed { text, count: new }) = reseal::settings(sealer, owner, found.get(3)) else { continue };
             let sql = "UPDATE versions SET settings = $1 WHERE integration = $2 AND version = $3";
             let params = [(&text as _, Type::TEXT), (&after.0 as _, Type::INT8), (&after.1 as _, Type::INT4)];
@@ -107,7 +108,8 @@ async fn left(session: &Session, key: &MasterKey) -> Result<Vec<String>, Cause> 
     let mut left = Vec::new();
     for found in session.rows(sql, &[(&STATE, Type::TEXT_ARRAY)]).await? {
         let (table, column): (&str, &str) = (found.get(0), found.get(1));
-        let sql = format!("SELECT EXISTS (SELECT FROM {table} WHERE {column} ~ ('{PREFIX}(?!' || $1 || ':)[0-9a-f]{{8}}:'))");
+        let sql =
+            format!("SELECT EXISTS (SELECT FROM {table} WHERE {column} ~ ('{PREFIX}(?!' || $1 || ':)[0-9a-f]{{8}}:'))");
         if session.row(&sql, &[(&key.id(), Type::TEXT)]).await?.is_some_and(|r| r.get(0)) {
             left.push(format!("{table}.{column}"));
         }

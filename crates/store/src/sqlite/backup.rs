@@ -42,7 +42,9 @@ pub struct Backed {
 /// When there is no hub's data in the folder, the file exists, or one of them fails; then no file is left.
 pub fn backup(folder: &Path, to: &Path, clock: &Clock, told: &mut dyn FnMut(Progress)) -> Result<Backed> {
     let made = backup_inner(folder, to, clock, told);
-    made.map_err(|cause| StoreError::new(format!("back up {} to {}", folder.display(), to.display()), cause.to_string()))
+    made.map_err(|cause| {
+        StoreError::new(format!("back up {} to {}", folder.display(), to.display()), cause.to_string())
+    })
 }
 
 fn backup_inner(folder: &Path, to: &Path, clock: &Clock, told: &mut dyn FnMut(Progress)) -> Result<Backed, Cause> {
@@ -103,11 +105,7 @@ struct Making<'a> {
 }
 
 impl Making<'_> {
-    fn part<T>(
-        &mut self,
-        name: &str,
-        make: impl FnOnce(&mut dyn FnMut(u64)) -> Result<T, Cause>,
-    ) -> Result<T, Cause> {
+    fn part<T>(&mut self, name: &str, make: impl FnOnce(&mut dyn FnMut(u64)) -> Result<T, Cause>) -> Result<T, Cause> {
         let (total, mut done) = (self.total, self.done);
         let told = &mut *self.told;
         told(Progress { part: name.to_owned(), done, total });

@@ -103,7 +103,8 @@ fn read(
 ) -> Result<Slice, Cause> {
     let (key, places) = (table.key.join(", "), vec!["?"; keys.len()].join(", "));
     let from_here = after.map(|_| format!("WHERE ({key}) > ({places})")).unwrap_or_default();
-    let sql = format!("SELECT {} FROM {} {from_here} ORDER BY {key} LIMIT {SLICE_ROWS}", columns.join(", "), table.name);
+    let sql =
+        format!("SELECT {} FROM {} {from_here} ORDER BY {key} LIMIT {SLICE_ROWS}", columns.join(", "), table.name);
     let mut stmt = from.prepare_cached(&sql)?;
     let mut found = stmt.query(params_from_iter(after.unwrap_or_default()))?;
     let (started, mut slice) = (Instant::now(), Slice { rows: Vec::new(), last: Vec::new(), bytes: 0 });

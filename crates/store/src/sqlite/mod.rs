@@ -33,9 +33,9 @@ use crate::{Clock, MasterKey, State, StoreError, Stores};
 pub use crate::engine::{DEFAULT_QUEUE_BYTES, DEFAULT_TAIL_BYTES};
 pub use backup::{Backed, backup};
 pub use examine::{Examined, examine};
-pub use rotate::rotate_key;
-pub use restore::{Restored, restore};
 pub use fault::{Fault, FaultPoint, Faults, OnFatal, exit_on_fatal};
+pub use restore::{Restored, restore};
+pub use rotate::rotate_key;
 
 /// Below this many free bytes the disk counts as full.
 pub const DEFAULT_MIN_FREE_BYTES: u64 = 256 << 20;

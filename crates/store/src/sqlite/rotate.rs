@@ -20,7 +20,8 @@ use crate::{MasterKey, Result, Sealer, StoreError};
 /// changed.
 pub fn rotate_key(folder: &Path, key: &MasterKey) -> Result<Rotated> {
     let rotated = rotate(folder, key);
-    rotated.map_err(|cause| StoreError::new(format!("rotate the master key of {}", folder.display()), cause.to_string()))
+    rotated
+        .map_err(|cause| StoreError::new(format!("rotate the master key of {}", folder.display()), cause.to_string()))
 }
 
 fn rotate(folder: &Path, key: &MasterKey) -> Result<Rotated, Cause> {

@@ -44,9 +44,11 @@ pub(super) async fn all(data: &Path) -> Vec<Finding> {
     let measured = tokio::task::spawn_blocking(move || measure(&folder).map_err(|e| (folder, e))).await;
     findings.push(match measured {
         Ok(Ok(times)) => sync(times),
-        Ok(Err((folder, e))) => {
-            Finding::fail(SYNC, format!("{} cannot be written: {e}", folder.display()), "make it writable for this user")
-        }
+        Ok(Err((folder, e))) => Finding::fail(
+            SYNC,
+            format!("{} cannot be written: {e}", folder.display()),
+            "make it writable for this user",
+        ),
         Err(e) => Finding::fail(SYNC, e.to_string(), "run this again"),
     });
     findings
@@ -60,7 +62,9 @@ fn existing(data: &Path) -> PathBuf {
 fn room(free: u64) -> Finding {
     let found = format!("{} MB free", free >> 20);
     match free {
-        ..LEAST_BYTES => Finding::fail(ROOM, found, format!("below {} MB a hub takes no events: make room", LEAST_BYTES >> 20)),
+        ..LEAST_BYTES => {
+            Finding::fail(ROOM, found, format!("below {} MB a hub takes no events: make room", LEAST_BYTES >> 20))
+        }
         LEAST_BYTES..LOW_BYTES => Finding::warn(ROOM, found, "make room, or keep events for a shorter time"),
         LOW_BYTES.. => Finding::ok(ROOM, found),
     }

@@ -88,7 +88,11 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             "correct it, then run this again; `tillstream config --help` has the keys",
         )],
     };
-    if args.json { output::json(&findings)? } else { output::line(table(&findings))? }
+    if args.json {
+        output::json(&findings)?
+    } else {
+        output::line(table(&findings))?
+    }
     let failed = findings.iter().any(|f| f.status == Status::Fail);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
@@ -107,7 +111,10 @@ async fn look(config: &Config, check_url: Option<&str>) -> Vec<Finding> {
 
 fn configured(file: &ConfigFile) -> String {
     let path = file.path().map(|path| path.display().to_string());
-    path.map_or_else(|| "no file; variables, options and defaults".to_owned(), |path| format!("{path} is readable, no unknown keys"))
+    path.map_or_else(
+        || "no file; variables, options and defaults".to_owned(),
+        |path| format!("{path} is readable, no unknown keys"),
+    )
 }
 
 fn table(findings: &[Finding]) -> String {

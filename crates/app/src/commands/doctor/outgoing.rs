@@ -51,7 +51,9 @@ async fn call(client: &Client, url: &str) -> Finding {
         Err(e) => return Finding::fail(URL, e.to_string(), "give a whole URL, such as https://erp.example/hook"),
     };
     match client.pool(PoolKey { company: 0, identity: 0 }).send(Request::get(uri), DEADLINE).await {
-        Ok(answer) => Finding::ok(URL, format!("{url} answered {} after {} ms", answer.status, answer.elapsed.as_millis())),
+        Ok(answer) => {
+            Finding::ok(URL, format!("{url} answered {} after {} ms", answer.status, answer.elapsed.as_millis()))
+        }
         Err(failure) => Finding::fail(URL, failure.detail.clone(), advice(failure.cause)),
     }
 }

@@ -33,10 +33,14 @@ fn in_folder(config: &Config) -> Finding {
     match wire::examine_folder(config) {
         Ok(None) => Finding::ok(DATA, format!("{} has nothing in it yet", config.data.display())),
         Ok(Some(found)) => match found.key {
-            Ok(()) => Finding::ok(KEY, format!("it opens {}, which is in epoch {}", config.data.display(), found.epoch)),
+            Ok(()) => {
+                Finding::ok(KEY, format!("it opens {}, which is in epoch {}", config.data.display(), found.epoch))
+            }
             Err(why) => another_key(&why),
         },
-        Err(e) => Finding::fail(KEY, format!("{e:#}"), "name the right folder with --data, its key with --master-key-file"),
+        Err(e) => {
+            Finding::fail(KEY, format!("{e:#}"), "name the right folder with --data, its key with --master-key-file")
+        }
     }
 }
 
