@@ -11,6 +11,7 @@ use tillstream_model::{CompanyNo, Content, Position, Ranges, Time};
 use tillstream_store::sqlite::{self, Backed, Restored};
 use tillstream_store::state::{LaneCommit, LogEntry, Totals};
 use tillstream_store::suite::{START, content, settings};
+use tillstream_store::transfer::Progress;
 use tillstream_store::{Append, Appended, Clock, MasterKey, ReadLimit, Retention, Stores};
 
 const A: CompanyNo = CompanyNo(1);
@@ -208,6 +209,34 @@ async fn told(stores: &Stores) -> Vec<String> {
         }
     }
     told
+}
+
+/// The hub drops what its time has passed also while it is backed up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_that_is_dropped_meanwhile_is_left_out_and_its_positions_are_not_used_again() {
+    let place = Place::new();
+    let stores = place.open("data");
+    companies(&stores).await;
+    stores.log.append(append(A, Retention::Week, (0..10).map(numbered).collect())).await.unwrap();
+    place.pass(9);
+    stores.log.append(append(A, Retention::Month, (10..13).map(numbered).collect())).await.unwrap();
+    stores.log.append(append(B, Retention::Week, vec![content("order.saved", "x")])).await.unwrap();
+    let due = stores.log.due((place.options().clock)()).await.unwrap().remove(0).name;
+    let (folder, to, clock, log) = (place.path("data"), place.path("a.tar.zst"), place.options().clock, stores.log);
+    let runtime = tokio::runtime::Handle::current();
+    let work = move || {
+        let mut drop_it = |progress: Progress| {
+            if progress.part == due {
+                runtime.block_on(log.drop_segment(&due)).unwrap();
+            }
+        };
+        sqlite::backup(&folder, &to, &clock, &mut drop_it).unwrap()
+    };
+    assert_eq!(tokio::task::spawn_blocking(work).await.unwrap().events, 4);
+    place.restore("a.tar.zst", "other").unwrap();
+    let other = place.open("other");
+    assert_eq!((other.log.floor(A).await.unwrap(), other.log.head(A).await.unwrap()), (10, 13));
+    assert_eq!(all_seqs(&other, A).await, seqs(11..=13));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::support::cli::run_alone;
+use crate::support::hub::tillstream;
 use crate::support::{Output, Stage, command, database, run};
 
 fn findings(output: &Output) -> Vec<Value> {
@@ -80,9 +81,15 @@ async fn what_is_wrong_is_found_with_what_to_do() {
 #[test]
 fn a_folder_without_anything_is_fine_and_stays_that_way() {
     let folder = tempdir().unwrap();
-    let output = run_alone(folder.path(), &["doctor", "--data", "data", "--listen", "127.0.0.1:0"], &[]);
+    let mut embedded = tillstream(folder.path());
+    embedded.env_remove("TILLSTREAM_DATABASE").args(["doctor", "--data", "data", "--listen", "127.0.0.1:0"]);
+    let output = run(embedded, "");
     assert_eq!(output.code, 0, "{output:?}");
-    assert!(output.stdout.contains("has nothing in it yet") && output.stdout.starts_with("CHECK"), "{}", output.stdout);
+    assert!(
+        output.stdout.contains("has nothing in it yet") && output.stdout.starts_with("ok    configuration"),
+        "{}",
+        output.stdout
+    );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it changes nothing");
     let wrong = run_alone(folder.path(), &["doctor", "--json"], &[("TILLSTREAM_LISTN", "x")]);
     assert_eq!(wrong.code, 1);

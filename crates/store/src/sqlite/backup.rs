@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use rusqlite::backup::{Backup, StepResult};
 use tillstream_model::CompanyNo;
 
-use super::conn::open_reader;
+use super::conn::{open_reader, remove_database};
 use super::log::backup as log;
 use super::pool::Cause;
 use super::state::backup as state;
@@ -71,30 +71,33 @@ fn backup_inner(folder: &Path, to: &Path, clock: &Clock, told: &mut dyn FnMut(Pr
     let heads = source.heads(&companies)?;
     let (copy, mut events) = (staged("copy.db"), 0);
     for (id, file) in source.segments() {
-        if !file.is_file() {
-            // It was dropped meanwhile, because its time has passed.
-            continue;
-        }
-        let copied = making.part(&id.name(), |told| log::copy_segment(&file, &copy, &heads, told))?;
-        if copied > 0 {
+        let copied = making.part(&id.name(), |told| log::copy_segment(&file, &copy, &heads, told));
+        if let Some(copied) = unless_dropped(&file, copied)?.filter(|copied| *copied > 0) {
             archive.add_file(&format!("log/{}.db", id.name()), &copy)?;
+            events += copied;
         }
-        events += copied;
-        std::fs::remove_file(&copy)?;
+        remove_database(&copy)?;
     }
     log::copy_directory(folder, &copy)?;
     archive.add_file(&log::directory_name(), &copy)?;
     std::fs::remove_file(&copy)?;
     for (day, file) in state::attempt_days(folder)? {
-        if !file.is_file() {
-            continue;
-        }
         let name = format!("attempts/{}", day_name(day));
-        making.part(&name, |told| state::copy_attempts(&file, &copy, told))?;
-        archive.add_file(&format!("{name}.db"), &copy)?;
-        std::fs::remove_file(&copy)?;
+        let copied = making.part(&name, |told| state::copy_attempts(&file, &copy, told));
+        if unless_dropped(&file, copied)?.is_some() {
+            archive.add_file(&format!("{name}.db"), &copy)?;
+        }
+        remove_database(&copy)?;
     }
     Ok(Backed { about, events, bytes: archive.finish()? })
+}
+
+/// None when the file went away meanwhile: the time of what was in it has passed.
+fn unless_dropped<T>(file: &Path, copied: Result<T, Cause>) -> Result<Option<T>, Cause> {
+    match copied {
+        Err(_) if !file.exists() => Ok(None),
+        copied => copied.map(Some),
+    }
 }
 
 /// Tells how far it is.

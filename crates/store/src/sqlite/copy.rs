@@ -86,7 +86,7 @@ pub(super) fn insert(
 /// The columns of a table.
 pub(super) fn columns(conn: &Connection, table: &str) -> Result<Vec<String>, Cause> {
     let stmt = conn.prepare(&format!("SELECT * FROM {table} LIMIT 0"))?;
-    Ok(stmt.column_names().into_iter().map(str::to_owned).collect())
+    Ok(stmt.column_names().map(str::to_owned).collect())
 }
 
 /// A row as it is.

@@ -58,7 +58,9 @@ fn restore_inner(
         // It is empty; should something have come into it meanwhile, this fails.
         std::fs::remove_dir(folder)?;
     }
-    std::fs::rename(staging.keep(), folder)?;
+    std::fs::rename(staging.path(), folder)?;
+    // It is no staging any more.
+    let _ = staging.keep();
     File::open(folder_of(folder))?.sync_all()?;
     Ok(Restored { about, epoch, ends })
 }

@@ -117,16 +117,32 @@ fn configured(file: &ConfigFile) -> String {
     )
 }
 
+/// A line for each finding, whole, and below it what to do.
 fn table(findings: &[Finding]) -> String {
-    let rows: Vec<[String; 4]> = findings.iter().map(row).collect();
-    output::table(["CHECK", "", "FOUND", "WHAT TO DO"], &rows)
+    let width = findings.iter().map(|f| f.check.len()).max().unwrap_or_default();
+    let lines = findings.iter().flat_map(|finding| {
+        let status = match finding.status {
+            Status::Ok => "ok",
+            Status::Warn => "warn",
+            Status::Fail => "FAIL",
+        };
+        let line = format!("{status:<4}  {:<width$}  {}", finding.check, output::one_line(&finding.found));
+        let advice = finding.advice.as_ref().map(|advice| format!("{:<4}  {:<width$}  -> {advice}", "", ""));
+        std::iter::once(line).chain(advice)
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
-fn row(finding: &Finding) -> [String; 4] {
-    let status = match finding.status {
-        Status::Ok => "ok",
-        Status::Warn => "warn",
-        Status::Fail => "FAIL",
-    };
-    [finding.check.into(), status.into(), finding.found.clone(), finding.advice.clone().unwrap_or_default()]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_do_stands_below_what_was_found() {
+        let findings = [Finding::ok("clock", "right"), Finding::fail("port", "taken\nby another", "choose another")];
+        assert_eq!(
+            table(&findings),
+            "ok    clock  right\nFAIL  port   taken by another\n             -> choose another"
+        );
+    }
 }
