@@ -36,8 +36,6 @@ mod oauth2;
 mod once;
 mod openapi;
 mod operational;
-mod master_key;
-mod openapi;
 mod order;
 mod overview;
 mod people;

@@ -21,16 +21,6 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document["openapi"]);
     let mut calls = 0;
     for (path, operations) in document["paths"].as_object().unwrap() {
-<<<<<<< HEAD
-        // Somebody else for each path: one of them deletes.
-        let user = stage.api.post("/v1/users", &json!({"email": format!("ada@call-{calls}")})).await.expect(201);
-        let concrete = match path.as_str() {
-            "/v1/notifications/{id}" => path.replace("{id}", &contact),
-            "/v1/notifications/{id}/test" => path.replace("{id}", &tested),
-            _ => fill(path, &event, key["id"].as_str().unwrap(), user["id"].as_str().unwrap()),
-        };
-=======
->>>>>>> part/look
         for verb in reading_first(operations) {
             calls += 1;
             // What is deleted here is not the event that other calls are about.
@@ -39,7 +29,13 @@ async fn every_call_of_the_document_is_answered_as_it_says() {
                 Some(entity) => stage.emit(order(entity, 1)).await.remove(0),
                 None => event.clone(),
             };
-            let concrete = fill(path, &event, key["id"].as_str().unwrap());
+            // Somebody else for each path: one of them deletes.
+            let user = stage.api.post("/v1/users", &json!({"email": format!("ada@call-{calls}")})).await.expect(201);
+            let concrete = match path.as_str() {
+                "/v1/notifications/{id}" => path.replace("{id}", &contact),
+                "/v1/notifications/{id}/test" => path.replace("{id}", &tested),
+                _ => fill(path, &event, key["id"].as_str().unwrap(), user["id"].as_str().unwrap()),
+            };
             let method: Method = verb.to_uppercase().parse().unwrap();
             let answer =
                 stage.api.send(method, &concrete, &[("content-type", "application/json")], "{}".into()).await.unwrap();

@@ -155,10 +155,6 @@ fn beginning(hub: &Hub, start: Seq) -> Block {
     Block::default().retry(COME_BACK_AFTER).id(hub.stores().epochs.position(start).to_string())
 }
 
-fn beginning(start: Seq) -> Block {
-    Block::default().retry(COME_BACK_AFTER).id(written(start))
-}
-
 /// What shows who asks, to look it up again.
 fn credentials(parts: &Parts) -> Parts {
     let mut kept = http::Request::new(()).into_parts().0;
@@ -171,11 +167,6 @@ fn asked_start(hub: &Hub, company: &Company, query: &StreamQuery, parts: &Parts)
     let last = parts.headers.get(LAST_EVENT_ID).map(|v| ("Last-Event-ID", String::from_utf8_lossy(v.as_bytes())));
     let asked = last.or_else(|| query.after.as_deref().map(|after| ("after", after.into())));
     asked.map(|(place, text)| positions::read(hub, company, place, &text)).transpose()
-}
-
-/// A position as it is handed out.
-fn written(seq: Seq) -> String {
-    format::position(FIRST_EPOCH, seq)
 }
 
 fn full(full: Full) -> Problem {
@@ -220,7 +211,6 @@ impl Reader {
             if self.skipped >= SAY_PLACE_AFTER {
                 self.skipped = 0;
                 return Some(Block::default().id(self.hub.stores().epochs.position(self.read_to).to_string()));
-                return Some(Block::default().id(written(self.read_to)));
             }
             self.fill().await?;
         }
@@ -259,7 +249,6 @@ impl Reader {
         let data = serde_json::to_string(&view).ok()?;
         let id = self.hub.stores().epochs.position(event.seq).to_string();
         Some(Block::default().id(id).event(&event.content.name).data(data))
-        Some(Block::default().id(written(event.seq)).event(&event.content.name).data(data))
     }
 
     /// Whether the key may still follow; looked up again every [`CHECK_EVERY`].

@@ -80,7 +80,6 @@ fn sensible_body(path: &str) -> Value {
         path if path.ends_with("-all") => json!({"filter": {}}),
         path if path.starts_with("/v1/notifications") => contact(),
         "/v1/integrations/preview" => json!({"integration": {}, "from": "2020-01-01T00:00:00Z"}),
-        path if path.ends_with("rejected/retry") => json!({"all": true}),
         _ => json!({}),
     }
 }
