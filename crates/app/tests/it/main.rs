@@ -22,6 +22,7 @@ mod openapi;
 mod order;
 mod rejected;
 mod retries;
+mod schemathesis;
 mod secrets;
 mod selection;
 mod signing;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
@@ -127,5 +127,26 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme));
     api.security = Some(vec![SecurityRequirement::new(KEY_SCHEME, [""; 0])]);
+    let calls = api.paths.paths.values_mut().flat_map(calls);
+    // Those that say who may call them need no key.
+    for call in calls.filter(|call| call.security.is_none()) {
+        for (status, response) in of_every_key() {
+            call.responses.responses.entry(status).or_insert(response);
+        }
+    }
     api
+}
+
+/// Answers that any call with a key may give, in the words for calls that say nothing of their own about them.
+fn of_every_key() -> BTreeMap<String, RefOr<Response>> {
+    problems(&[
+        ("400", "An operator's key names no company"),
+        ("404", "There is no company of the name that the key gives"),
+        ("503", "The hub can't reach its data at the moment"),
+    ])
+}
+
+fn calls(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
 }

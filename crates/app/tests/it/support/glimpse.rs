@@ -9,6 +9,12 @@ use http_body_util::{BodyExt, Full};
 use super::api::{Answer, Api};
 
 impl Api {
+    /// What it sends with every request.
+    pub fn own_headers(&self) -> Vec<(&'static str, String)> {
+        let key = self.key.iter().map(|key| ("authorization", format!("Bearer {key}")));
+        key.chain(self.company.iter().map(|company| ("tillstream-company", company.clone()))).collect()
+    }
+
     /// As [`Api::send`], with what has come of a stream's body within this time.
     ///
     /// # Errors
@@ -22,11 +28,8 @@ impl Api {
         patience: Duration,
     ) -> Result<Answer, String> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
-        if let Some(key) = &self.key {
-            request = request.header("authorization", format!("Bearer {key}"));
-        }
-        if let Some(company) = &self.company {
-            request = request.header("tillstream-company", company);
+        for (name, value) in self.own_headers() {
+            request = request.header(name, value);
         }
         for (name, value) in headers {
             request = request.header(*name, *value);
