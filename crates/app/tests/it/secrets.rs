@@ -1,5 +1,8 @@
 //! Nothing that is secret can be found where it does not belong.
 
+mod everywhere;
+mod needles;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;

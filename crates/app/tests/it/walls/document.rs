@@ -81,6 +81,30 @@ impl Document {
         Some((kind, body))
     }
 
+    /// The names of all members of a call's body, however deep.
+    pub fn members_of_request(&self, operation: &Operation) -> Vec<String> {
+        let mut names = Vec::new();
+        for media in operation.described["requestBody"]["content"].as_object().into_iter().flat_map(|c| c.values()) {
+            self.all_members(&media["schema"], 0, &mut names);
+        }
+        names
+    }
+
+    fn all_members(&self, schema: &Value, depth: usize, into: &mut Vec<String>) {
+        let schema = self.resolved(schema);
+        if depth > DEEPEST {
+            return;
+        }
+        for (name, member) in schema["properties"].as_object().into_iter().flatten() {
+            into.push(name.clone());
+            self.all_members(member, depth + 1, into);
+        }
+        let parts = ["allOf", "oneOf", "anyOf"].iter().filter_map(|k| schema[*k].as_array()).flatten();
+        for part in parts.chain(["items", "additionalProperties"].iter().filter_map(|k| schema.get(*k))) {
+            self.all_members(part, depth + 1, into);
+        }
+    }
+
     /// A value that fits a schema: its example, or the least that it asks for.
     fn sample(&self, schema: &Value, depth: usize) -> Value {
         let schema = self.resolved(schema);

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::company::{Company, MARK, OTHER_MARK, filled};
 use super::document::{Document, Operation};
-use crate::support::{Answer, Api, Stage};
+use crate::support::{Answer, Api, Setup, Stage};
 
 /// How long a stream is looked at.
 const STREAM_PATIENCE: Duration = Duration::from_millis(400);
@@ -43,7 +43,12 @@ pub struct Faults(Vec<String>);
 impl World {
     /// Starts a hub and fills both companies.
     pub async fn new() -> Self {
-        let stage = Stage::new().await;
+        Self::with(Setup::default()).await
+    }
+
+    /// A hub set up in another way.
+    pub async fn with(setup: Setup) -> Self {
+        let stage = Stage::with(setup).await;
         let operator = stage.operator();
         let document = Document::of(&stage.api).await;
         let inside = Company::make(&stage, &operator, MARK, &document).await;
