@@ -17,6 +17,7 @@ pub mod ranges;
 pub mod schedule;
 pub mod selection;
 pub mod time;
+pub mod told;
 pub mod verdict;
 
 pub use event::{Content, Event};

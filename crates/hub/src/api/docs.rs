@@ -117,6 +117,9 @@ fn problems(rows: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
 
 /// Adds what belongs to the document as a whole.
 pub fn complete(mut api: OpenApi) -> OpenApi {
+    let calls = api.paths.paths.values_mut().flat_map(calls);
+    // Those that say who may call them need no key.
+    calls.filter(|call| call.security.is_none()).for_each(answer_every_key);
     api.info = InfoBuilder::new()
         .title(TITLE)
         .description(Some(DESCRIPTION))
@@ -127,23 +130,19 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(KEY_SCHEME, SecurityScheme::Http(scheme));
     api.security = Some(vec![SecurityRequirement::new(KEY_SCHEME, [""; 0])]);
-    let calls = api.paths.paths.values_mut().flat_map(calls);
-    // Those that say who may call them need no key.
-    for call in calls.filter(|call| call.security.is_none()) {
-        for (status, response) in of_every_key() {
-            call.responses.responses.entry(status).or_insert(response);
-        }
-    }
     api
 }
 
-/// Answers that any call with a key may give, in the words for calls that say nothing of their own about them.
-fn of_every_key() -> BTreeMap<String, RefOr<Response>> {
-    problems(&[
+/// Adds what any call with a key may be answered, in words for calls that say nothing of their own about it.
+fn answer_every_key(call: &mut Operation) {
+    let answers = problems(&[
         ("400", "An operator's key names no company"),
         ("404", "There is no company of the name that the key gives"),
         ("503", "The hub can't reach its data at the moment"),
-    ])
+    ]);
+    for (status, response) in answers {
+        call.responses.responses.entry(status).or_insert(response);
+    }
 }
 
 fn calls(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {

@@ -7,7 +7,8 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use http::request::Parts;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use tillstream_model::integration::{Wrong, without_text};
+use tillstream_model::integration::Wrong;
+use tillstream_model::told;
 use tillstream_store::state::{Company, CompanyStatus};
 
 use super::body;
@@ -206,7 +207,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let path = Some(e.path().to_string()).filter(|p| p != ".").unwrap_or_default();
         match e.inner().classify() {
             serde_json::error::Category::Data => {
-                Problem::invalid([Wrong::new(path, without_text(&e.inner().to_string()))])
+                Problem::invalid([Wrong::new(path, told::without_text(&e.inner().to_string()))])
             }
             _ => no_json(e.inner()),
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use per_site::PerSite;
-pub use secret::{Secret, SigningSecret, without_text};
+pub use secret::{Secret, SigningSecret};
 pub use written::{Written, Wrong};
 
 use crate::Time;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     Delivery, Events, Format, HttpTarget, OnExhausted, Ordering, PerSite, Secret, Settings, Signing, SigningSecret,
-    Target, Type, without_text,
+    Target, Type,
 };
 use crate::Time;
 use crate::catalogue::is_name;
@@ -151,7 +151,10 @@ impl Written {
     pub fn from_json(json: serde_json::Value) -> Result<Self, Wrong> {
         serde_path_to_error::deserialize(json).map_err(|e| {
             let path = e.path().to_string();
-            Wrong::new(if path == "." { String::new() } else { path }, without_text(&e.inner().to_string()))
+            Wrong::new(
+                if path == "." { String::new() } else { path },
+                crate::told::without_text(&e.inner().to_string()),
+            )
         })
     }
 
