@@ -5,8 +5,15 @@ use serde_json::{Map, Value, json};
 
 use crate::support::Api;
 
-/// Bodies for calls whose example leads somewhere else than to the wall: a key gives only what it holds, for one.
-const BODIES: &[(&str, &str)] = &[("POST /v1/keys", r#"{"name": "k", "scopes": ["keys:write"]}"#)];
+/// Bodies for calls whose example leads somewhere else than to the wall: nobody gives what they do not hold, for one.
+const BODIES: &[(&str, &str)] = &[
+    ("POST /v1/keys", r#"{"name": "k", "scopes": ["keys:write"]}"#),
+    ("POST /v1/users", r#"{"email": "somebody@stores.example", "privileges": []}"#),
+    (
+        "POST /v1/notifications",
+        r#"{"name": "Somebody", "channel": {"kind": "webhook", "url": "https://told.example/hook"}}"#,
+    ),
+];
 /// Members that are free text, which is marked in what is made of examples.
 const TEXTS: [&str; 6] = ["name", "description", "note", "reason", "title", "label"];
 /// Deeper than any schema of the document; one that holds itself ends here.
