@@ -36,7 +36,8 @@ async fn whatever_is_sent_about_things_that_there_are_is_answered_as_the_documen
 fn things(world: &World) -> String {
     let mut settings = String::new();
     for operation in world.document.operations() {
-        let ids = operation.places().into_iter().filter_map(|place| Some((place, world.inside.known(place)?)));
+        let id = |place| Some((place, world.inside.known_in(&operation.path, place)?));
+        let ids = operation.places().into_iter().filter_map(id);
         let given: Vec<String> = ids.map(|(place, id)| format!("\"path.{}\" = {id:?}", parameter(place))).collect();
         let path = &operation.path;
         let method = operation.method.as_str();

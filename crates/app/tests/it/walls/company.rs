@@ -23,6 +23,8 @@ const BY_PLACE: &[(&str, &str)] = &[
     ("/v1/keys/{id}", "key"),
     ("/v1/sites/{site}", "site"),
 ];
+/// Calls about an integration that has another kind of target, which stands in for the usual one.
+const BY_TARGET: &[(&str, &str)] = &[("/v1/integrations/{id}/feed", "feed"), ("/v1/integrations/{id}/inbox", "inbox")];
 /// Which id stands for a parameter of a path or a query, or for a member of a body, by its name.
 const BY_NAME: &[(&str, &str)] = &[
     ("event_id", "event"),
@@ -114,6 +116,12 @@ impl Company {
 
     /// Makes what the paths of the document speak of and this file does not know.
     async fn fill_from(&mut self, document: &Document) {
+        for (_, kind) in BY_TARGET.iter().filter(|(path, _)| document.operation(&Method::GET, path).is_some()) {
+            let id = self.marked(&format!("lane-{kind}"));
+            let settings = json!({"id": id, "name": id, "target": {"kind": kind}, "starts_at": "2020-01-01T00:00:00Z"});
+            self.api.post("/v1/integrations", &settings).await.expect(201);
+            self.ids.insert((*kind).to_owned(), id);
+        }
         let operations = document.operations();
         let mut places: Vec<&str> = operations.iter().flat_map(Operation::places).collect();
         places.sort_unstable();
@@ -159,9 +167,15 @@ impl Company {
         kind.and_then(|kind| self.ids.get(kind)).map(String::as_str)
     }
 
+    /// As [`Company::known`], in the path of a whole call.
+    pub fn known_in(&self, path: &str, place: &str) -> Option<&str> {
+        let target = BY_TARGET.iter().find(|(p, _)| *p == path).filter(|_| place == "/v1/integrations/{id}");
+        target.and_then(|(_, kind)| self.ids.get(*kind)).map(String::as_str).or_else(|| self.known(place))
+    }
+
     /// A path with this company's ids, or `otherwise` where none is known.
     pub fn path(&self, template: &str, otherwise: &str) -> String {
-        filled(template, |place| self.known(place).unwrap_or(otherwise).to_owned())
+        filled(template, |place| self.known_in(template, place).unwrap_or(otherwise).to_owned())
     }
 
     /// Every id that parameters stand for.

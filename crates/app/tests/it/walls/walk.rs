@@ -36,6 +36,14 @@ pub struct Asked {
     pub answer: Answer,
 }
 
+/// A path, with its query, that points at what is inside.
+#[derive(Clone, Debug)]
+pub struct Way {
+    pub path: String,
+    /// Whether everything in it is; else some of it is the asker's own.
+    pub is_inside: bool,
+}
+
 /// What is wrong, one line each; fails with all of them at the end.
 #[derive(Default)]
 pub struct Faults(Vec<String>);
@@ -84,21 +92,21 @@ impl World {
 
     /// The path and query of a call that points at what is inside, in each way that there is: all of it; and where the
     /// path names several things, each one inside with the others outside.
-    pub fn ways_in(&self, operation: &Operation) -> Vec<String> {
+    pub fn ways_in(&self, operation: &Operation) -> Vec<Way> {
         let inside = self.inside.path(&operation.path, "");
         let places = operation.places();
-        let mut ways = vec![inside.clone() + &self.required_query(operation)];
+        let mut ways = vec![Way { path: inside.clone() + &self.required_query(operation), is_inside: true }];
         let query = self.query(operation);
         if !query.is_empty() {
-            ways.push(inside + &query);
+            ways.push(Way { path: inside + &query, is_inside: true });
         }
         if places.len() > 1 {
             ways.extend(places.iter().map(|one| {
                 let path = filled(&operation.path, |place| {
                     let owner = if place == *one { &self.inside } else { &self.outside };
-                    owner.known(place).unwrap_or_default().to_owned()
+                    owner.known_in(&operation.path, place).unwrap_or_default().to_owned()
                 });
-                path + &self.required_query(operation)
+                Way { path: path + &self.required_query(operation), is_inside: false }
             }));
         }
         ways
