@@ -99,7 +99,7 @@ fn inside(engine: &impl Engine, secret: &[u8], before: usize) -> Vec<u8> {
     all.extend_from_slice(secret);
     let text = engine.encode(&all).into_bytes();
     let mixed_before = [0, 2, 3][before];
-    let mixed_after = usize::from(all.len() % 3 != 0);
+    let mixed_after = usize::from(!all.len().is_multiple_of(3));
     text[mixed_before..text.len() - mixed_after].to_vec()
 }
 
