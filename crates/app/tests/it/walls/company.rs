@@ -117,7 +117,7 @@ impl Company {
     /// Makes what the paths of the document speak of and this file does not know.
     async fn fill_from(&mut self, document: &Document) {
         for (_, kind) in BY_TARGET.iter().filter(|(path, _)| document.operation(&Method::GET, path).is_some()) {
-            let id = self.marked(&format!("lane-{kind}"));
+            let id = self.marked(kind);
             let settings = json!({"id": id, "name": id, "target": {"kind": kind}, "starts_at": "2020-01-01T00:00:00Z"});
             self.api.post("/v1/integrations", &settings).await.expect(201);
             self.ids.insert((*kind).to_owned(), id);
