@@ -22,6 +22,7 @@ pub mod replay;
 pub mod schedule;
 pub mod selection;
 pub mod time;
+pub mod told;
 pub mod verdict;
 pub mod why;
 

@@ -145,3 +145,17 @@ async fn every_save_is_a_version_that_can_be_looked_at() {
     assert!(!json!(audit).to_string().contains("very-s3cret"), "secrets are masked in the audit too");
     assert_eq!(audit[1]["after"]["name"], "Renamed");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_takes_back_what_it_does_not_name() {
+    let stage = Stage::new().await;
+    stage.integration("it", json!({"description": "old", "events": {"names": ["other.thing"]}})).await;
+    let target = json!({"kind": "http", "url": stage.receiver.url("/replaced")});
+    let replaced = stage.api.put("/v1/integrations/it", &json!({"name": "New", "target": target})).await.expect(200);
+    assert_eq!((&replaced["version"], &replaced["name"]), (&json!(2), &json!("New")));
+    assert_eq!((&replaced["description"], &replaced["events"]["names"]), (&json!(""), &json!([])));
+    stage.emit(order("o", 1)).await;
+    stage.receiver.wait_for("/replaced", 1, SOON).await;
+    let (path, stale) = ("/v1/integrations/it", [("if-match", "\"1-running\"")]);
+    stage.api.put_if(path, &json!({"name": "Late", "target": target}), &stale).await.expect(412);
+}

@@ -1,5 +1,9 @@
 //! Nothing that is secret can be found where it does not belong.
 
+mod everywhere;
+mod given;
+mod needles;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
@@ -184,6 +184,9 @@ fn once(item: &mut PathItem) {
 
 /// Adds what belongs to the document as a whole.
 pub fn complete(mut api: OpenApi) -> OpenApi {
+    let calls = api.paths.paths.values_mut().flat_map(calls);
+    // Those that say who may call them need no key.
+    calls.filter(|call| call.security.is_none()).for_each(answer_every_key);
     api.info = InfoBuilder::new()
         .title(TITLE)
         .description(Some(DESCRIPTION))
@@ -204,4 +207,21 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let either = [KEY_SCHEME, SESSION_SCHEME].map(|scheme| SecurityRequirement::new(scheme, [""; 0]));
     api.security = Some(either.to_vec());
     api
+}
+
+/// Adds what any call with a key may be answered, in words for calls that say nothing of their own about it.
+fn answer_every_key(call: &mut Operation) {
+    let answers = problems(&[
+        ("400", "An operator's key names no company"),
+        ("404", "There is no company of the name that the key gives"),
+        ("503", "The hub can't reach its data at the moment"),
+    ]);
+    for (status, response) in answers {
+        call.responses.responses.entry(status).or_insert(response);
+    }
+}
+
+fn calls(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
+    let PathItem { get, put, post, delete, patch, .. } = item;
+    [get, put, post, delete, patch].into_iter().filter_map(Option::as_mut)
 }

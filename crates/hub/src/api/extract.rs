@@ -8,6 +8,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::Wrong;
+use tillstream_model::told;
 use tillstream_store::state::{Company, CompanyStatus};
 
 use super::body;
@@ -254,7 +255,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let doc = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
         let path = Some(e.path().to_string()).filter(|p| p != ".").unwrap_or_default();
         match e.inner().classify() {
-            serde_json::error::Category::Data => Problem::invalid([Wrong::new(path, e.inner().to_string())]),
+            serde_json::error::Category::Data => {
+                Problem::invalid([Wrong::new(path, told::without_text(&e.inner().to_string()))])
+            }
             _ => no_json(e.inner()),
         }
     })?;

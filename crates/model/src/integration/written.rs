@@ -93,7 +93,10 @@ impl Written {
     pub fn from_json(json: serde_json::Value) -> Result<Self, Wrong> {
         serde_path_to_error::deserialize(json).map_err(|e| {
             let path = e.path().to_string();
-            Wrong::new(if path == "." { String::new() } else { path }, e.inner().to_string())
+            Wrong::new(
+                if path == "." { String::new() } else { path },
+                crate::told::without_text(&e.inner().to_string()),
+            )
         })
     }
 

@@ -33,6 +33,8 @@ pub struct Setup {
     pub faults: Option<&'static str>,
     /// A database that is shared with other hubs, and this one's name among them.
     pub shared: Option<(String, String)>,
+    /// Which lines its log has, when not the usual ones.
+    pub log_level: Option<&'static str>,
     /// File with certificates that the database's may be signed with.
     pub database_ca: Option<PathBuf>,
     /// More settings, as variables.
@@ -58,6 +60,7 @@ impl Default for Setup {
             largest_file_bytes: None,
             faults: None,
             shared: None,
+            log_level: None,
             database_ca: None,
             variables: Vec::new(),
         }
@@ -182,6 +185,9 @@ fn spawn(setup: &Setup, folder: &Path, start: u32) -> Child {
     }
     if let Some((database, node)) = &setup.shared {
         command.env("TILLSTREAM_DATABASE", database).env("TILLSTREAM_NODE", node);
+    }
+    if let Some(level) = setup.log_level {
+        command.env("TILLSTREAM_LOG_LEVEL", level);
     }
     if let Some(file) = &setup.database_ca {
         command.env("TILLSTREAM_DATABASE_CA", file);

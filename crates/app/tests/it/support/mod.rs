@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod database;
 pub mod events;
+pub mod glimpse;
 pub mod hub;
 pub mod look;
 pub mod people;
