@@ -120,8 +120,8 @@ impl Job {
 
 /// An id that sorts before those of earlier jobs.
 pub fn new_id(now: Time, random: u32) -> String {
-    const END: i64 = 1 << 48;
-    format!("job_{:012x}{random:08x}", END - now.millis())
+    const LAST: i64 = (1 << 48) - 1;
+    format!("job_{:012x}{random:08x}", LAST - now.millis())
 }
 
 /// Saves a new job as under way, and lets old ones go. None: too many of the company are under way.

@@ -39,6 +39,13 @@ pub(crate) fn document(sealer: &Sealer, company: CompanyNo, kind: &str, id: &str
     })
 }
 
+/// An answer that is kept of a company (0: of the instance); None when it is not behind.
+pub(crate) fn answer(sealer: &Sealer, company: CompanyNo, id: &str, sealed: &str) -> Option<String> {
+    let (owner, path) = crate::answers::place(Some(company), id);
+    let answer = sealer.open(owner, &path, sealed).ok().filter(|_| sealer.is_behind(sealed))?;
+    sealer.seal(owner, &path, &answer).ok()
+}
+
 fn reseal(sealer: &Sealer, owner: Owner, stored: &str, paths: impl Fn(&[String]) -> Vec<String>) -> Option<Resealed> {
     let mut found = Vec::new();
     walk(&serde_json::from_str(stored).ok()?, &mut Vec::new(), &mut |place, text| {

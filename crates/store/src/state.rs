@@ -1,14 +1,11 @@
 //! The state: everything durable that is not an event.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
 
 pub use crate::records::*;
-use crate::{Answers, Held, Page, Result, Retention, StoreError, Usage};
+use crate::{Answers, Held, Page, Replays, Result, Retention, StoreError, Usage};
 
 /// An id is taken already.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +42,7 @@ pub enum SaveError {
 /// - **Secrets** are sealed before they are written and opened when they are read ([`crate::seal`]).
 /// - **Lists** are newest first unless said otherwise, cursor-paged, and cost what a page costs.
 #[async_trait]
-pub trait State: Usage + Answers + Held {
+pub trait State: Replays + Usage + Answers + Held {
     /// Makes a company.
     async fn create_company(
         &self,
@@ -168,27 +165,6 @@ pub trait State: Usage + Answers + Held {
     /// that two at once send once.
     async fn retry_rejected(&self, no: IntegrationNo, id: u64, now: Time) -> Result<bool>;
 
-    /// Parks an event that is due at `now`, so that it is sent again; whether it was not waiting already.
-    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool>;
-
-    /// Which of these positions, all accepted at or after `since`, were delivered by an attempt that is still listed.
-    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>>;
-
-    /// Which of these positions wait for an attempt.
-    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>>;
-
-    /// Which of these events are listed as rejected.
-    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>>;
-
-    /// Starts a replay; whether none was under way and there is such an integration.
-    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool>;
-
-    /// The replay that is under way.
-    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>>;
-
-    /// Ends a replay; whether it was under way.
-    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool>;
-
     /// Removes a rejected event; whether there was one.
     async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool>;
 
@@ -255,7 +231,7 @@ pub trait State: Usage + Answers + Held {
     async fn told(&self, news: &[News]) -> Result<()>;
 
     /// Seals a secret that goes into a document; it opens only in the same company (None: the instance) and place.
-    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String>;
+    async fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String>;
 
     /// Opens what [`State::seal`] gave.
     fn unseal(&self, of: Option<CompanyNo>, place: &str, sealed: &str) -> Result<String>;

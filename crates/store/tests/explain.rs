@@ -38,7 +38,7 @@ const MOST: &[(&str, Rows)] = &[
     // Lists without pages: what is listed.
     ("companies", |_| COMPANIES),
     ("keys", |listed| listed),
-    ("lane_heads", |_| 4 * INTEGRATIONS + VERSIONS),
+    ("lane_heads", |_| 5 * INTEGRATIONS + VERSIONS),
     ("lane", |parked| parked + 1),
     ("lane_figures", |parked| parked + 1),
     // Each integration with its lane and the first event that waits, and all that wait to count them.

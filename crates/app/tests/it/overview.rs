@@ -58,7 +58,9 @@ async fn it_says_what_waits_and_how_integrations_and_sites_are() {
     .await;
     let first = stage.api.get("/v1/events?limit=1").await.expect(200)["items"][0]["accepted_at"].clone();
     let pending = &overview["pending"];
-    assert_eq!((&pending["of_stopped"], &pending["oldest_accepted_at"]), (&json!(2), &first));
+    // What the hub tells of itself waits there too.
+    assert!(pending["of_stopped"].as_u64().is_some_and(|n| n >= 2), "{pending}");
+    assert_eq!(pending["oldest_accepted_at"], first);
     assert_eq!(overview["sites"], json!({"total": 2, "new": 1, "heard": 1, "silent": 0}));
     let integrations = &overview["integrations"];
     assert_eq!(

@@ -38,7 +38,7 @@ async fn a_session_has_exactly_its_capabilities_and_integrations() {
     assert_eq!(page.all("/v1/attempts").await.len(), 1);
     let attempts = page.get(&format!("/v1/integrations/mine/attempts/{event}")).await.expect(200);
     assert!(attempts["request"].get("body").is_none(), "no payload without events.view_payload");
-    page.post("/v1/integrations/mine/rejected/retry", &json!({"all": true})).await.expect(202);
+    page.post("/v1/integrations/mine/rejected/retry-all", &json!({"filter": {}})).await.expect(202);
     for answer in [
         page.get("/v1/integrations/theirs").await,
         page.get(&format!("/v1/integrations/theirs/attempts/{event}")).await,
@@ -57,7 +57,7 @@ async fn a_session_has_exactly_its_capabilities_and_integrations() {
     let me = page.get("/v1/session").await.expect(200);
     assert_eq!((&me["kind"], &me["integrations"]), (&json!("portal"), &json!(["mine"])));
     let audit = stage.api.all("/v1/audit").await;
-    let retried = audit.iter().find(|e| e["action"] == "rejected.retried").expect("noted");
+    let retried = audit.iter().find(|e| e["action"] == "job.started").expect("noted");
     assert_eq!(retried["actor"], format!("portal {}", me["id"].as_str().unwrap()));
     assert_eq!(page.delete("/v1/session").await.status, 204);
     page.get("/v1/session").await.expect(401);

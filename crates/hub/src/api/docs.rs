@@ -21,12 +21,13 @@ Every error is an RFC 9457 problem. Lists are cursor-paged. Times are RFC 3339, 
 An operator's key names the company in the header `Tillstream-Company`.";
 const KEY_SCHEME: &str = "key";
 /// What calls are about, in the order in which people meet them.
-const TAGS: [(&str, &str); 13] = [
+const TAGS: [(&str, &str); 14] = [
     ("events", "Send events, find them, follow them as they come, and see what became of each."),
     ("integrations", "Where events go: make, edit, start and stop; their versions and their log."),
     ("deliveries", "Attempts, events that were rejected, and what each integration is doing."),
     ("jobs", "Long work: replays and what is done to rejected events by the many."),
     ("overview", "How everything flows, in figures."),
+    ("notifications", "Who is told when something needs a person, and how."),
     ("sites", "The places that events come from, with the other names they have."),
     ("keys", "Who may call this API, and what for."),
     ("people", "Who signs in, and what for."),

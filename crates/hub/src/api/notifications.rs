@@ -203,7 +203,7 @@ async fn save(
     before: Option<Saved<Contact>>,
 ) -> Result<Response> {
     let of = owner(caller);
-    let (contact, is_new_key) = contact(hub, of, id, written, before.as_ref())?;
+    let (contact, is_new_key) = contact(hub, of, id, written, before.as_ref()).await?;
     let expected = before.as_ref().map_or(Expected::New, |b| Expected::Version(b.version));
     let saved = documents::put(hub.state(), of, id, &contact, expected).await.map_err(not_saved)?;
     let (action, status) = match &before {
@@ -219,7 +219,7 @@ async fn save(
 }
 
 /// What is stored, and whether its key is a new one.
-fn contact(
+async fn contact(
     hub: &Hub,
     of: Option<CompanyNo>,
     id: &str,
@@ -241,7 +241,7 @@ fn contact(
         return Ok((contact, false));
     }
     let secret = given.unwrap_or_else(|| SigningSecret::generate(rand::random()).secret);
-    contact.seal(hub.state(), of, id, &secret)?;
+    contact.seal(hub.state(), of, id, &secret).await?;
     Ok((contact, true))
 }
 

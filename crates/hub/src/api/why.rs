@@ -6,8 +6,9 @@ mod view;
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
-use tillstream_model::Time;
+use tillstream_model::selection::{Unwanted, wants};
 use tillstream_model::why::{self, Answer, Facts, Verdict};
+use tillstream_model::{Event, Time};
 use tillstream_store::state::{Company, CompanyStatus, Integration};
 use utoipa::IntoParams;
 
@@ -73,7 +74,11 @@ pub async fn why(State(hub): State<Hub>, caller: Caller, Params(query): Params<W
         ..Filter::default()
     };
     let most = if query.integration.is_some() { MAX_EVENTS } else { MAX_EVENTS_OF_EACH };
-    let came = came(&hub, company, &filter, &query, most).await?;
+    // Who is bound to integrations knows of no event that none of them selects.
+    let bound = !caller.bound_integrations().is_empty();
+    let selected = |event: &Event, i: &Integration| wants(&i.settings, event) != Err(Unwanted::Events);
+    let may_know = |event: &Event| !bound || integrations.iter().any(|i| selected(event, i));
+    let came = came(&hub, company, &filter, &query, may_know, most).await?;
     let facts = Facts {
         now: hub.now(),
         suspended: company.rules.status != CompanyStatus::Active,

@@ -87,6 +87,14 @@ impl From<Mode> for Health {
 }
 
 impl LaneStatus {
+    /// Of a lane that waits at the head: it is past what came since and it does not want.
+    pub(super) fn at_head(mut self, passed: Option<(Seq, Seq)>) -> Self {
+        if let Some((_, to)) = passed.filter(|(read_to, _)| self.cursor >= *read_to) {
+            self.cursor = self.cursor.max(to);
+        }
+        self
+    }
+
     /// A lane with nothing to do.
     pub(super) fn resting(cursor: Seq) -> Self {
         Self {

@@ -178,8 +178,10 @@ impl Deliver {
     }
 
     fn lane_here(&self, company: CompanyNo, no: IntegrationNo) -> Option<LaneStatus> {
-        Some(match self.0.routes.company(company).look(no)? {
-            Ok(handle) => handle.status(),
+        let routes = self.0.routes.company(company);
+        let passed = routes.passed(no);
+        Some(match routes.look(no)? {
+            Ok(handle) => handle.status().at_head(passed),
             Err(read_to) => LaneStatus::resting(read_to),
         })
     }

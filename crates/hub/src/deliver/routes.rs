@@ -293,6 +293,15 @@ impl Company {
         })
     }
 
+    /// For a lane that waits at the head: up to where it has read, and up to where nothing came that it could want.
+    pub(super) fn passed(&self, no: IntegrationNo) -> Option<(Seq, Seq)> {
+        let table = self.lock();
+        match table.lanes.get(&no)?.place {
+            Place::AtHead { read_to, wanted: None, .. } => Some((read_to, read_to.max(table.routed))),
+            _ => None,
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -74,14 +74,14 @@ impl Contact {
     }
 
     /// Seals the key that signs its messages.
-    pub fn seal(
+    pub async fn seal(
         &mut self,
         state: &dyn State,
         of: Option<CompanyNo>,
         id: &str,
         secret: &Secret,
     ) -> Result<(), StoreError> {
-        let sealed = state.seal(of, &place(id), secret.reveal())?;
+        let sealed = state.seal(of, &place(id), secret.reveal()).await?;
         self.secrets.insert(SIGNING.to_owned(), sealed);
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! comes when its predecessor's outcome is durable ([`Queues::release`]).
 
 mod out;
+mod replayed;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
@@ -52,9 +53,6 @@ struct Live<T> {
     accepted_at: Time,
     payload: T,
 }
-
-/// Holds the turn of an entity of which a replay is sending an event.
-const REPLAYED: Seq = Seq::MAX;
 
 /// The events of one entity that are not done.
 #[derive(Default)]
@@ -279,28 +277,6 @@ impl<T> Queues<T> {
                 }
             }
             None => {}
-        }
-    }
-
-    /// Whether nobody has the entity's turn.
-    pub fn is_free(&self, key: EntityKey) -> bool {
-        self.lines.get(&key).is_none_or(|line| line.holder.is_none())
-    }
-
-    /// Takes the turn of an entity that is free; what comes of it waits until [`Queues::unhold`].
-    pub fn hold(&mut self, key: EntityKey) {
-        let line = self.lines.entry(key).or_default();
-        line.holder = Some(REPLAYED);
-        if let Some(due) = line.due.take() {
-            self.due.remove(&due);
-        }
-    }
-
-    /// Gives an entity's turn back.
-    pub fn unhold(&mut self, key: EntityKey) {
-        if let Some(line) = self.lines.get_mut(&key).filter(|line| line.holder == Some(REPLAYED)) {
-            line.holder = None;
-            self.promote(key);
         }
     }
 

@@ -29,7 +29,9 @@ pub(super) async fn run(options: &Options) -> Result<Rotated, Cause> {
     turn(&mut session, key).await?;
     let mut rotated = Rotated::default();
     for _ in 0..PASSES {
-        let resealed = versions(&mut session, &sealer).await? + documents(&mut session, &sealer).await?;
+        let resealed = versions(&mut session, &sealer).await?
+            + documents(&mut session, &sealer).await?
+            + answers(&mut session, &sealer).await?;
         rotated.resealed += resealed;
         if resealed == 0 {
             break;
@@ -93,6 +95,30 @@ async fn documents(session: &mut Session, sealer: &Sealer) -> Result<u64, Cause>
             let key = [(&after.0 as _, Type::INT4), (&after.1 as _, Type::TEXT), (&after.2 as _, Type::TEXT)];
             session.execute(sql, &[&[(&text as _, Type::TEXT)][..], &key].concat()).await?;
             count += new;
+        }
+        session.commit().await.map_err(Broken::cause)?;
+        if rows.is_empty() {
+            return Ok(count);
+        }
+    }
+}
+
+async fn answers(session: &mut Session, sealer: &Sealer) -> Result<u64, Cause> {
+    let (mut count, mut after) = (0, (-1i32, String::new()));
+    loop {
+        session.begin().await?;
+        let sql = "SELECT company, id, answer FROM answers WHERE (company, id) > ($1, $2) AND answer IS NOT NULL
+                   ORDER BY company, id LIMIT $3 FOR UPDATE";
+        let params = [(&after.0 as _, Type::INT4), (&after.1 as _, Type::TEXT), (&ROWS as _, Type::INT8)];
+        let rows = session.rows(sql, &params).await?;
+        for found in &rows {
+            after = (found.get(0), found.get(1));
+            let company = CompanyNo(u32::try_from(after.0)?);
+            let Some(new) = reseal::answer(sealer, company, &after.1, found.get(2)) else { continue };
+            let sql = "UPDATE answers SET answer = $1 WHERE company = $2 AND id = $3";
+            let params = [(&new as _, Type::TEXT), (&after.0 as _, Type::INT4), (&after.1 as _, Type::TEXT)];
+            session.execute(sql, &params).await?;
+            count += 1;
         }
         session.commit().await.map_err(Broken::cause)?;
         if rows.is_empty() {

@@ -37,7 +37,7 @@ fn rotate(folder: &Path, key: &MasterKey) -> Result<Rotated, Cause> {
     conn.pragma_update(None, "secure_delete", true)?;
     let sealer = Sealer::new(key);
     let tx = conn.transaction()?;
-    let resealed = versions(&tx, &sealer)? + documents(&tx, &sealer)?;
+    let resealed = versions(&tx, &sealer)? + documents(&tx, &sealer)? + answers(&tx, &sealer)?;
     tx.execute("UPDATE meta SET value = ? WHERE name = 'master_key'", [key.mark()])?;
     let left = if before == key.mark() { Vec::new() } else { left(&tx, &before)? };
     tx.commit()?;
@@ -75,6 +75,21 @@ fn documents(tx: &Connection, sealer: &Sealer) -> Result<u64, Cause> {
             let sql = "UPDATE documents SET body = ? WHERE company = ? AND kind = ? AND id = ?";
             tx.prepare_cached(sql)?.execute(params![text, company, kind, id])?;
             count += new;
+        }
+    }
+    Ok(count)
+}
+
+fn answers(tx: &Connection, sealer: &Sealer) -> Result<u64, Cause> {
+    let mut stmt = tx.prepare("SELECT company, id, answer FROM answers WHERE answer IS NOT NULL")?;
+    let rows = stmt.query_map([], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?;
+    let mut count = 0;
+    for row in rows.collect::<rusqlite::Result<Vec<(u32, String, String)>>>()? {
+        let (company, id, sealed) = row;
+        if let Some(new) = reseal::answer(sealer, CompanyNo(company), &id, &sealed) {
+            let sql = "UPDATE answers SET answer = ? WHERE company = ? AND id = ?";
+            tx.prepare_cached(sql)?.execute(params![new, company, id])?;
+            count += 1;
         }
     }
     Ok(count)

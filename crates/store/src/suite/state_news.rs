@@ -74,7 +74,7 @@ pub(super) async fn news_is_untold_until_it_is_told(engine: &impl Engine) {
 
 pub(super) async fn a_documents_secret_opens_only_where_it_was_sealed(engine: &impl Engine) {
     let stores = engine.open().await;
-    let sealed = stores.state.seal(Some(A), "contact/c1/secret", "whsec_QX7Z").expect("seal");
+    let sealed = stores.state.seal(Some(A), "contact/c1/secret", "whsec_QX7Z").await.expect("seal");
     assert!(!sealed.contains("QX7Z"));
     let stores = reopen(engine, stores).await;
     let unseal = |of, place: &str| stores.state.unseal(of, place, &sealed).ok();

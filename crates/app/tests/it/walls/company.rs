@@ -20,6 +20,7 @@ const BY_PLACE: &[(&str, &str)] = &[
     ("/v1/companies/{id}", "company"),
     ("/v1/events/{id}", "event"),
     ("/v1/integrations/{id}", "lane"),
+    ("/v1/jobs/{id}", "job"),
     ("/v1/keys/{id}", "key"),
     ("/v1/sites/{site}", "site"),
 ];
@@ -98,10 +99,14 @@ impl Company {
             self.api.post(&format!("/v1/integrations/{lane}/{verb}"), &because).await.expect(200);
         }
         self.hidden.push(event.clone());
+        let filter = json!({"filter": {"event_name": self.marked("job-event")}});
+        let job = self.api.post(&format!("{rejected}/delete-all"), &filter).await.expect(202);
+        let job = job["id"].as_str().expect("an id").to_owned();
+        self.hidden.push(job.clone());
         let entity = self.marked("event-entity-first");
         let correlation = format!("order_id:{}", self.marked("event-correlation"));
         let object = format!("integration {lane}");
-        let named = [("site", site), ("lane", lane), ("event", event), ("entity", entity)];
+        let named = [("site", site), ("lane", lane), ("event", event), ("entity", entity), ("job", job)];
         let more = [("correlation", correlation), ("object", object), ("terminal", self.marked("event-terminal"))];
         self.ids.extend(named.into_iter().chain(more).map(|(kind, id)| (kind.to_owned(), id)));
     }

@@ -53,15 +53,22 @@ pub async fn site(hub: &Hub, company: &Company, id: &str) -> Result<why::Site> {
     })
 }
 
-/// Looks for events, the newest first if there are too many to look at.
-pub async fn came(hub: &Hub, company: &Company, filter: &Filter, query: &WhyQuery, most: usize) -> Result<Came> {
+/// Looks for events that the caller may know of, the newest first if there are too many to look at.
+pub async fn came(
+    hub: &Hub,
+    company: &Company,
+    filter: &Filter,
+    query: &WhyQuery,
+    may_know: impl Fn(&Event) -> bool,
+    most: usize,
+) -> Result<Came> {
     let head = hub.log().head(company.no).await?;
     let begin = begin(hub, company, query).await?;
     let bounded = query.entity_id.is_some() && is_indexed(hub, company, head).await?;
     let mut at = if bounded { begin } else { begin.max(head.saturating_sub(MAX_LOOKED_BACK)) };
     let mut came = Came { received: Received::default(), newest: VecDeque::new(), complete: at == begin, head };
     while let Some((events, looked_to)) = candidates(hub, company.no, filter, at).await? {
-        for event in events.into_iter().filter(|e| filter.matches(e)) {
+        for event in events.into_iter().filter(|e| filter.matches(e) && may_know(e)) {
             if query.from.is_some_and(|t| event.accepted_at < t) {
                 continue;
             }

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use tillstream_model::{CompanyNo, Time};
 use tokio_postgres::types::Type;
 
-use super::PgState;
 use super::documents::owner;
 use super::tx::{Stop, Tx};
+use super::{PgState, sealing};
 use crate::answers::{ANSWER_BUSY, ANSWER_KEPT, Answers, Begin, Begun, known, place};
 use crate::postgres::session::{Session, Sessions};
 use crate::{Result, Sealer, StoreError};
@@ -70,7 +70,7 @@ async fn keep(
     answer: &str,
 ) -> Result<(), Stop<StoreError>> {
     let (place, path) = place(of, id);
-    let sealed = sealer.seal(place, &path, answer)?;
+    let sealed = sealing::current(session, sealer).await?.seal(place, &path, answer)?;
     let sql = "UPDATE answers SET answer = $3 WHERE company = $1 AND id = $2";
     let params = [(&owner(of) as _, Type::INT4), (&id as _, Type::TEXT), (&sealed as _, Type::TEXT)];
     session.execute(sql, &params).await?;

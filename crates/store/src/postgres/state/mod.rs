@@ -31,13 +31,12 @@ mod sweep;
 mod tx;
 mod usage;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
 use tokio_postgres::Row;
 
 use self::commits::Commits;
@@ -50,7 +49,7 @@ use crate::seal::Owner;
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
     Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, News, Outcomes, Parked,
-    RejectedRow, Replay, Resolution, SaveError, Stretch, Version,
+    RejectedRow, Resolution, SaveError, Stretch, Version,
 };
 use crate::{Clock, Page, Result, Retention, Sealer, State, StoreError};
 
@@ -277,44 +276,6 @@ impl State for PgState {
         tx.end(parked).await
     }
 
-    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool> {
-        let tx = self.begin("send an event again").await?;
-        let parked = parked::send_again(&tx, no, event, now).await;
-        tx.end(parked).await
-    }
-
-    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
-        let what = "look up what was delivered";
-        tried(what, replays::delivered_among(&*self.session(what).await?, no, since, seqs).await)
-    }
-
-    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
-        let what = "look up what waits";
-        tried(what, replays::parked_among(&*self.session(what).await?, no, seqs).await)
-    }
-
-    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>> {
-        let what = "look up what is rejected";
-        tried(what, replays::rejected_among(&*self.session(what).await?, no, events).await)
-    }
-
-    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool> {
-        let tx = self.begin("start a replay").await?;
-        let started = replays::start(&tx, no, &replay, &entry).await;
-        tx.end(started).await
-    }
-
-    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>> {
-        let what = "look up a replay";
-        tried(what, replays::get(&*self.session(what).await?, no).await)
-    }
-
-    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool> {
-        let tx = self.begin("end a replay").await?;
-        let ended = replays::end(&tx, no, id, &entry).await;
-        tx.end(ended).await
-    }
-
     async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool> {
         let tx = self.begin("delete a rejected event").await?;
         let deleted = rejected::delete(&tx, no, id).await;
@@ -412,8 +373,10 @@ impl State for PgState {
         tx.end(told).await
     }
 
-    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
-        let sealed = self.sealer.seal(Owner::of_documents(of), place, secret);
+    async fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
+        let tx = self.begin("look which key seals").await?;
+        let sealer = sealing::current(&tx, &self.sealer).await;
+        let sealed = tx.leave(sealer).await?.seal(Owner::of_documents(of), place, secret);
         sealed.map_err(|e| StoreError::new(format!("seal {place}"), e.to_string()))
     }
 

@@ -1,18 +1,61 @@
 //! Replays that are under way, and what they ask of the lists.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures_util::future::try_join_all;
-use tillstream_model::{EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{Event, EventId, IntegrationNo, Seq, Time};
 use tokio_postgres::types::Type;
 
 use super::tx::Stop;
-use super::{attempts, entries, lanes, spell};
-use crate::StoreError;
-use crate::engine::Cause;
+use super::{PgState, attempts, entries, lanes, parked, spell};
+use crate::engine::{Cause, tried};
 use crate::postgres::row;
 use crate::postgres::session::Session;
 use crate::state::{LogEntry, Replay};
+use crate::{Replays, Result, StoreError};
+
+#[async_trait]
+impl Replays for PgState {
+    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool> {
+        let tx = self.begin("send an event again").await?;
+        let parked = parked::send_again(&tx, no, event, now).await;
+        tx.end(parked).await
+    }
+
+    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let what = "look up what was delivered";
+        tried(what, delivered_among(&*self.session(what).await?, no, since, seqs).await)
+    }
+
+    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let what = "look up what waits";
+        tried(what, parked_among(&*self.session(what).await?, no, seqs).await)
+    }
+
+    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>> {
+        let what = "look up what is rejected";
+        tried(what, rejected_among(&*self.session(what).await?, no, events).await)
+    }
+
+    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool> {
+        let tx = self.begin("start a replay").await?;
+        let started = start(&tx, no, &replay, &entry).await;
+        tx.end(started).await
+    }
+
+    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>> {
+        let what = "look up a replay";
+        tried(what, get(&*self.session(what).await?, no).await)
+    }
+
+    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool> {
+        let tx = self.begin("end a replay").await?;
+        let ended = end(&tx, no, id, &entry).await;
+        tx.end(ended).await
+    }
+}
 
 pub(super) async fn start(
     session: &Session,

@@ -80,7 +80,7 @@ async fn remove_of_one(session: &Session) -> Result<bool, Cause> {
     let sql = "SELECT integration FROM leftovers LIMIT 1 FOR UPDATE SKIP LOCKED";
     let Some(found) = session.row(sql, &[]).await? else { return Ok(false) };
     let (no, mut room): (i64, i64) = (found.get(0), ROWS);
-    for table in ["rejected", "entries", "parked", "versions"] {
+    for table in ["rejected", "entries", "parked", "versions", "replays"] {
         room -= remove_rows(session, table, no, room).await?;
     }
     if room > 0 {

@@ -22,7 +22,6 @@ mod sweep;
 mod usage;
 mod writer;
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,7 +30,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 use tillstream_model::integration::{Settings, Status};
-use tillstream_model::{CompanyNo, Event, EventId, IntegrationNo, Seq, Time};
+use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
 
 pub(super) use self::attempts::EXPORT;
 use self::attempts::{AttemptWriter, Days};
@@ -44,7 +43,7 @@ use crate::seal::Owner;
 use crate::state::{
     Attempt, AttemptFilter, AuditEntry, AuditFilter, Bucket, Company, Counts, CreateError, Document, Expected,
     Integration, Key, LaneCommit, LaneFigures, LaneHead, LaneState, LaneSummary, LogEntry, News, Outcomes, Parked,
-    RejectedRow, Replay, Resolution, SaveError, Stretch, Version,
+    RejectedRow, Resolution, SaveError, Stretch, Version,
 };
 use crate::{MasterKey, Page, Result, Retention, Sealer, State, StoreError};
 
@@ -293,38 +292,6 @@ impl State for SqliteState {
         self.writer.call("retry a rejected event", move |w| rejected::retry(w, no, id, now)).await
     }
 
-    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool> {
-        self.writer.call("send an event again", move |w| lanes::send_again(w, no, event, now)).await
-    }
-
-    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
-        let seqs = seqs.to_vec();
-        self.read("look up what was delivered", move |r| r.ledger.delivered_among(no, since, &seqs)).await
-    }
-
-    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
-        let seqs = seqs.to_vec();
-        self.read("look up what waits", move |r| replays::parked_among(&r.conn, no, &seqs)).await
-    }
-
-    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>> {
-        let events = events.to_vec();
-        self.read("look up what is rejected", move |r| replays::rejected_among(&r.conn, no, &events)).await
-    }
-
-    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool> {
-        self.writer.call("start a replay", move |w| replays::start(w, no, &replay, &entry)).await
-    }
-
-    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>> {
-        self.read("look up a replay", move |r| Ok(replays::get(&r.conn, no)?)).await
-    }
-
-    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool> {
-        let id = id.to_owned();
-        self.writer.call("end a replay", move |w| replays::end(w, no, &id, &entry)).await
-    }
-
     async fn delete_rejected(&self, no: IntegrationNo, id: u64) -> Result<bool> {
         self.writer.call("delete a rejected event", move |w| rejected::delete(w, no, id)).await
     }
@@ -409,7 +376,7 @@ impl State for SqliteState {
         self.writer.call("note what was told", move |w| news::told(w, &news)).await
     }
 
-    fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
+    async fn seal(&self, of: Option<CompanyNo>, place: &str, secret: &str) -> Result<String> {
         let sealed = self.sealer.seal(Owner::of_documents(of), place, secret);
         sealed.map_err(|e| StoreError::new(format!("seal {place}"), e.to_string()))
     }

@@ -1,15 +1,52 @@
 //! Replays that are under way, and what they ask of the lists.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tillstream_model::{EventId, IntegrationNo, Seq};
+use tillstream_model::{Event, EventId, IntegrationNo, Seq, Time};
 
 use super::writer::{Stop, Work};
-use super::{entries, integrations};
-use crate::StoreError;
+use super::{SqliteState, entries, integrations, lanes};
 use crate::sqlite::pool::Cause;
 use crate::state::{LogEntry, Replay};
+use crate::{Replays, Result, StoreError};
+
+#[async_trait]
+impl Replays for SqliteState {
+    async fn send_again(&self, no: IntegrationNo, event: Arc<Event>, now: Time) -> Result<bool> {
+        self.writer.call("send an event again", move |w| lanes::send_again(w, no, event, now)).await
+    }
+
+    async fn delivered_among(&self, no: IntegrationNo, since: Time, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let seqs = seqs.to_vec();
+        self.read("look up what was delivered", move |r| r.ledger.delivered_among(no, since, &seqs)).await
+    }
+
+    async fn parked_among(&self, no: IntegrationNo, seqs: &[Seq]) -> Result<BTreeSet<Seq>> {
+        let seqs = seqs.to_vec();
+        self.read("look up what waits", move |r| parked_among(&r.conn, no, &seqs)).await
+    }
+
+    async fn rejected_among(&self, no: IntegrationNo, events: &[EventId]) -> Result<BTreeSet<EventId>> {
+        let events = events.to_vec();
+        self.read("look up what is rejected", move |r| rejected_among(&r.conn, no, &events)).await
+    }
+
+    async fn start_replay(&self, no: IntegrationNo, replay: Replay, entry: LogEntry) -> Result<bool> {
+        self.writer.call("start a replay", move |w| start(w, no, &replay, &entry)).await
+    }
+
+    async fn replay(&self, no: IntegrationNo) -> Result<Option<Replay>> {
+        self.read("look up a replay", move |r| Ok(get(&r.conn, no)?)).await
+    }
+
+    async fn end_replay(&self, no: IntegrationNo, id: &str, entry: LogEntry) -> Result<bool> {
+        let id = id.to_owned();
+        self.writer.call("end a replay", move |w| end(w, no, &id, &entry)).await
+    }
+}
 
 pub(super) fn start(
     work: &mut Work<'_>,
