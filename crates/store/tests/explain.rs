@@ -39,7 +39,7 @@ const MOST: &[(&str, Rows)] = &[
     ("companies", |_| COMPANIES),
     ("keys", |listed| listed),
     ("lane_heads", |_| 5 * INTEGRATIONS + VERSIONS),
-    ("lane", |parked| parked + 1),
+    ("lane", |parked| parked + 2),
     ("lane_figures", |parked| parked + 1),
     // Each integration with its lane and the first event that waits, and all that wait to count them.
     ("lane_summaries", |_| 4 * INTEGRATIONS + PARKED),

@@ -61,7 +61,7 @@ impl Layers {
 
     /// Every effective setting with its source.
     pub fn settings(&self, config: &Config) -> Vec<Setting> {
-        let mut settings: Vec<Setting> = KEYS.into_iter().filter_map(|key| self.setting(key, config)).collect();
+        let mut settings: Vec<Setting> = KEYS.iter().filter_map(|key| self.setting(key, config)).collect();
         if let MasterKeySource::Given(key) = &config.master_key {
             settings.retain(|s| s.key != "master_key_file");
             settings.push(Setting {
@@ -127,7 +127,7 @@ fn variable(name: &str, value: &str) -> Option<(String, String, String)> {
 }
 
 fn unknown(key: &str, source: &str) -> Wrong {
-    let likely = KEYS.into_iter().max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
+    let likely = KEYS.iter().max_by(|a, b| strsim::jaro_winkler(key, a).total_cmp(&strsim::jaro_winkler(key, b)));
     match likely.filter(|likely| strsim::jaro_winkler(key, likely) >= LIKENESS) {
         Some(likely) => Wrong::new(format!("unknown key \"{key}\" ({source}); did you mean \"{likely}\"?")),
         None => Wrong::new(format!("unknown key \"{key}\" ({source}); known are {}", KEYS.join(", "))),

@@ -224,6 +224,17 @@ impl Company {
         Some(seq)
     }
 
+    /// Takes a lane away from the head, so that it reads by itself again: up to where nothing came that it could want
+    /// with the settings that it is known with. None: it was not there.
+    pub(super) fn leave_head(&self, no: IntegrationNo, handle: &Arc<Handle>) -> Option<Seq> {
+        let mut table = self.lock();
+        let (runs, routed) = (table.runs_under(no, handle), table.routed);
+        let entry = table.lanes.get_mut(&no).filter(|_| runs)?;
+        let Place::AtHead { read_to, wanted, .. } = entry.place else { return None };
+        entry.place = Place::Reading(handle.clone());
+        Some(wanted.map_or(read_to.max(routed), |seq| seq - 1))
+    }
+
     /// A lane at the head wants to end its task: whether it may. It may not when an event came in between.
     pub(super) fn fall_asleep(
         &self,
@@ -427,6 +438,26 @@ mod tests {
         assert!(Company::default().add(A, settings(), 5, true, 5).is_some());
         assert!(Company::default().add(A, settings(), 4, false, 5).is_some());
         assert!(Company::default().add(A, settings(), 6, false, 5).is_none());
+    }
+
+    #[test]
+    fn a_lane_that_is_held_passes_what_it_did_not_want_and_reads_by_itself_from_there() {
+        let routes = Company::default();
+        let lane = routes.add_reading(A, settings(), 5);
+        assert!(routes.leave_head(A, &lane.handle).is_none(), "it is not at the head");
+        assert!(routes.at_head(A, &lane.handle, 5));
+        let mut off = suite::settings("a", "secret");
+        off.availability.default = false;
+        assert!(routes.update(A, Arc::new(off)));
+        routes.route(&events(6..=8));
+        assert_eq!(routes.leave_head(A, &lane.handle), Some(8));
+        // What comes while its settings are saved is not shown to it: it reads that by itself, with the new ones.
+        routes.route(&events(9..=9));
+        assert!(routes.take_wanted(A, &lane.handle).is_none() && !routes.at_head(A, &lane.handle, 8));
+        assert!(routes.at_head(A, &lane.handle, 9));
+        assert!(routes.update(A, settings()));
+        routes.route(&events(10..=12));
+        assert_eq!(routes.leave_head(A, &lane.handle), Some(9), "10 is wanted");
     }
 
     #[test]

@@ -505,6 +505,10 @@ impl Runner {
                 let _ = done.send(());
             }
             Some(Command::Hold(taken, until)) => {
+                if let Some(passed) = self.routes.leave_head(self.integration.no, &self.handle) {
+                    self.lane.skip_to(passed);
+                    self.at_head = false;
+                }
                 if taken.send(self.lane.progress().read_to()).is_ok() {
                     self.held = Some(until);
                 }

@@ -65,11 +65,11 @@ impl Contact {
     pub fn wants(&self, notice: &Notice) -> bool {
         let named = match self.on.as_slice() {
             [] => PROBLEMS.contains(&notice.name.as_str()),
-            on => on.iter().any(|name| *name == notice.name),
+            on => on.contains(&notice.name),
         };
         let about = self.integrations.is_empty()
             || !notice.name.starts_with("integration.")
-            || self.integrations.iter().any(|id| *id == notice.subject);
+            || self.integrations.contains(&notice.subject);
         self.enabled && named && about
     }
 

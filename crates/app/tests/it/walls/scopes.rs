@@ -15,6 +15,7 @@ const INSTANCE: &str = "instance";
 const FOR_ANY_KEY: &[(&str, &str)] = &[
     ("GET /v1/companies", "a key sees what its company is called"),
     ("GET /v1/companies/{id}", "a key sees what its company is called"),
+    ("GET /v1/companies/{id}/usage", "a key sees what its company uses"),
     ("GET /v1/session", "a key sees what it may do"),
     ("GET /v1/event-types", "the catalogue is the same for all"),
 ];
