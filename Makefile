@@ -38,7 +38,7 @@ dist:
 
 ## The long runs of what `make test` does briefly.
 chaos: clients
-	TILLSTREAM_CHAOS_ROUNDS=100 $(CARGO) test --locked -p tillstream --test chaos -- --nocapture
+	TILLSTREAM_CHAOS_ROUNDS=100 TILLSTREAM_REPLAY_EVENTS=1000000 $(CARGO) test --locked -p tillstream --test chaos -- --nocapture
 	TILLSTREAM_CHAOS_ROUNDS=100 tests/postgres/with $(CARGO) test --locked -p tillstream --test cluster chaos -- --nocapture
 	TILLSTREAM_SCHEMATHESIS_EXAMPLES=200 $(CARGO) test --locked -p tillstream --test it schemathesis -- --nocapture
 	PROPTEST_CASES=20000 $(CARGO) test --locked -p tillstream-model
