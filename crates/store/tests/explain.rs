@@ -104,7 +104,8 @@ const MOST: &[(&str, Rows)] = &[
     ("append", |events| events + 4),
     // Names are counted up to their limit, to see whether there is room.
     ("begin_answer", |most| most + 4),
-    ("keep_answer", |_| 1),
+    // The key that seals, among a few marks.
+    ("keep_answer", |_| 4),
     ("forget_answer", |_| 1),
     // Once to see whether there is room, and the ids.
     ("hold", |events| HELD_SITES + 2 * events + 4),

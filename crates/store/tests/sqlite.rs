@@ -243,6 +243,19 @@ async fn a_folder_of_version_1_opens() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_index_that_was_being_made_is_finished_and_a_broken_one_is_made_again() {
+    let engine = Sqlite::new();
+    drop(engine.open().await);
+    let index = engine.folder.path().join("index");
+    for (day, content) in [("2026-11-20", ""), ("2026-11-21", "this is no database, however long it may be")] {
+        std::fs::write(index.join(format!("{day}.db")), content).unwrap();
+    }
+    let stores = engine.open().await;
+    assert_eq!(stores.index.reached(COMPANY, 0).await.unwrap(), 0);
+    assert!(index.join("2026-11-20.db").exists() && !index.join("2026-11-21.db").exists());
+}
+
+#[tokio::test]
 async fn an_unknown_or_open_segment_is_not_dropped() {
     let engine = Sqlite::new();
     let stores = engine.open().await;

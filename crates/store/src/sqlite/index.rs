@@ -71,6 +71,7 @@ impl SqliteIndex {
             let name = entry?.file_name();
             found.extend(name.to_str().and_then(|n| n.strip_suffix(".db")).and_then(parse_day));
         }
+        found.retain(|day| is_whole(&folder.join(format!("{}.db", day_name(*day)))));
         let days = Arc::new(Days { folder, log, days: Mutex::new(found), covered: Mutex::default() });
         let reader = Reader { days: days.clone(), files: Recent::new(OPEN_FILES) };
         Ok(Self {
@@ -82,6 +83,17 @@ impl SqliteIndex {
             days,
         })
     }
+}
+
+/// Whether a file can be used. One that was being made when the process ended is finished; one that is broken goes, and
+/// is derived again.
+fn is_whole(path: &Path) -> bool {
+    let Err(cause) = open_writer(path, &SCHEMA) else { return true };
+    tracing::warn!(file = %path.display(), %cause, "a file of the index is broken and is made again");
+    if let Err(e) = remove_database(path) {
+        tracing::warn!(file = %path.display(), error = %e, "it could not be removed");
+    }
+    false
 }
 
 impl Days {
