@@ -50,16 +50,18 @@ pub async fn to_postgres(
     let export = tried(&format!("open the data folder {}", folder.display()), Export::open(folder, &from))?;
     let mut import = tried("open the database", Import::begin(&to).await)?;
     let sources = export.parts();
-    let (mut moved, mut before, total) = (Moved::default(), 0, sources.iter().map(|s| s.bytes()).sum());
-    for source in sources {
+    // Once and for all: a file may grow by what its write-ahead log has while it is read.
+    let sizes: Vec<u64> = sources.iter().map(|s| s.bytes()).collect();
+    let (mut moved, mut before, total) = (Moved::default(), 0, sizes.iter().sum());
+    for (source, size) in sources.into_iter().zip(sizes) {
         let (part, mut within) = (source.part, 0);
         let mut progress = |bytes: u64| {
             within += bytes;
-            told(Progress { part: part.to_string(), done: before + within.min(source.bytes()), total });
+            told(Progress { part: part.to_string(), done: before + within.min(size), total });
         };
         progress(0);
         let rows = tried(&format!("move {part}"), copy(&mut import, &source, &mut progress).await)?;
-        before += source.bytes();
+        before += size;
         match part {
             Part::State("companies") => moved.companies += rows,
             Part::State("integrations") => moved.integrations += rows,

@@ -60,6 +60,7 @@ async fn every_past_event_is_sent_once_more_marked_and_in_order_of_its_entity() 
     for (entity, version) in again.iter().map(Delivery::version) {
         assert!(last.insert(entity, version).is_none_or(|before| before < version), "out of order");
     }
+    stage.wait_for_action("it", "replay_finished").await;
     let actions = stage.actions("it").await;
     assert_eq!(&actions[..2], ["replay_finished", "replay_started"]);
     assert_eq!(stage.shown("it").await["cursor"]["lag_events"], 0);
