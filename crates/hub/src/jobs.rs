@@ -5,6 +5,7 @@
 
 mod rejected;
 mod runner;
+mod work;
 
 use serde::{Deserialize, Serialize};
 use tillstream_model::replay::Filter;

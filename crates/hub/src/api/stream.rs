@@ -12,15 +12,16 @@ use futures_util::{StreamExt, stream};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
-use tillstream_model::{Event, Seq, path};
+use tillstream_model::{Event, Seq};
 use tillstream_store::ReadLimit;
 use tillstream_store::state::Company;
 use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use super::docs::{Crowded, Denied, WrongQuery};
-use super::event_view::{EventView, reaches};
-use super::extract::{Caller, Params, wrong_param};
+use super::event_filter::{Filter, business_date, correlation};
+use super::event_view::EventView;
+use super::extract::{Caller, Params};
 use super::positions;
 use crate::Hub;
 use crate::access::Scope;
@@ -71,33 +72,19 @@ pub struct StreamQuery {
 }
 
 impl StreamQuery {
-    fn check(&self, caller: &Caller) -> Result<()> {
-        if self.correlation.as_ref().is_some_and(|c| !c.contains(':')) {
-            return Err(wrong_param("correlation", "write <field>:<id>, such as order_id:o-118"));
-        }
-        if self.business_date.as_ref().is_some_and(|d| !tillstream_model::time::is_date(d)) {
-            return Err(wrong_param("business_date", "write YYYY-MM-DD"));
-        }
-        self.site.as_ref().map_or(Ok(()), |site| caller.reaches_site(site))
+    fn filter(&self, caller: &Caller) -> Result<Filter> {
+        self.site.as_ref().map_or(Ok(()), |site| caller.reaches_site(site))?;
+        Ok(Filter {
+            entity: self.entity.clone(),
+            name: self.name.clone(),
+            site: self.site.clone(),
+            terminal: self.terminal.clone(),
+            entity_id: self.entity_id.clone(),
+            correlation: correlation(self.correlation.as_deref())?,
+            business_date: business_date(self.business_date.as_deref())?,
+            only: caller.bound_sites().to_vec(),
+        })
     }
-
-    fn matches(&self, event: &Event) -> bool {
-        let content = &event.content;
-        let is = |wanted: &Option<String>, value: Option<&str>| wanted.is_none() || wanted.as_deref() == value;
-        is(&self.entity, Some(content.entity()))
-            && is(&self.name, Some(&content.name))
-            && is(&self.site, content.site.as_deref())
-            && is(&self.terminal, content.terminal.as_deref())
-            && is(&self.entity_id, content.entity_id.as_deref())
-            && is(&self.business_date, content.business_date.as_deref())
-            && self.correlation.as_ref().is_none_or(|wanted| is_related(wanted, event))
-    }
-}
-
-fn is_related(wanted: &str, event: &Event) -> bool {
-    let Some((field, id)) = wanted.split_once(':') else { return false };
-    let correlation = event.content.correlation.as_ref();
-    correlation.and_then(|c| path::text(c.get(), field)).is_some_and(|text| text == id)
 }
 
 /// Follow events
@@ -125,7 +112,7 @@ pub async fn stream_events(
     parts: Parts,
 ) -> Result<Response> {
     let company = caller.company(Scope::EventsRead)?.clone();
-    query.check(&caller)?;
+    let filter = query.filter(&caller)?;
     let start = match asked_start(&hub, &company, &query, &parts)? {
         Some(start) => start,
         None => hub.log().head(company.no).await?,
@@ -138,7 +125,7 @@ pub async fn stream_events(
         parts,
         caller,
         company,
-        query,
+        filter,
         follower,
         read_to: start,
         batch,
@@ -185,7 +172,7 @@ struct Reader {
     parts: Parts,
     caller: Caller,
     company: Arc<Company>,
-    query: StreamQuery,
+    filter: Filter,
     follower: Follower,
     read_to: Seq,
     batch: VecDeque<Arc<Event>>,
@@ -202,7 +189,7 @@ impl Reader {
                 return None;
             }
             while let Some(event) = self.batch.pop_front() {
-                if self.query.matches(&event) && reaches(self.caller.bound_sites(), &event) {
+                if self.filter.matches(&event) {
                     self.skipped = 0;
                     return self.block(&event);
                 }
@@ -259,6 +246,7 @@ impl Reader {
         self.checked = Instant::now();
         let Ok(caller) = Caller::from_request_parts(&mut self.parts, &self.hub).await else { return false };
         let same = caller.company(Scope::EventsRead).is_ok_and(|company| company.no == self.company.no);
+        self.filter.only = caller.bound_sites().to_vec();
         self.caller = caller;
         same
     }

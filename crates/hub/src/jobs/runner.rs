@@ -1,4 +1,4 @@
-//! Runs jobs in slices: it reads what is under way and does the next bit.
+//! Takes up jobs: it reads what is under way and runs here what nobody runs yet.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use tillstream_model::CompanyNo;
 use tillstream_store::StoreError;
-use tillstream_store::state::{Expected, SaveError};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::rejected::{self, Slice};
-use super::{Job, Open, Status, Work};
+use super::{Job, Open, Status, Work, work};
 use crate::Hub;
 use crate::documents::{self, Saved};
 
@@ -21,10 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 4;
 /// Most names of the list that are read at once.
 const LISTED: usize = 500;
-/// Pause while a lane has enough to do, or after an error.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Errors in a row after which a job failed.
-const MAX_ERRORS: u32 = 60;
+
+/// A job that is named in the list is given so long to be saved, also by a node whose clock is another.
+const BEGINNING: Duration = Duration::from_secs(60);
 
 /// What is run here.
 #[derive(Default)]
@@ -65,13 +62,33 @@ async fn look(hub: &Hub, ending: &CancellationToken) -> Result<(), StoreError> {
         if full || hub.jobs().running().contains(&open.id) {
             continue;
         }
-        match documents::get::<Job>(hub.state(), Some(company), &open.id).await? {
-            Some(job) if job.value.status == Status::Running => take_up(hub, ending, company, job),
-            // Its end was saved, or its beginning never was.
-            _ => drop(documents::delete::<Open>(hub.state(), None, &open.id).await?),
+        let job = documents::get::<Job>(hub.state(), Some(company), &open.id).await?;
+        match next(job, hub.now().since(open.created_at)) {
+            Next::TakeUp(job) => take_up(hub, ending, company, *job),
+            Next::Wait => {}
+            Next::Forget => drop(documents::delete::<Open>(hub.state(), None, &open.id).await?),
         }
     }
     Ok(())
+}
+
+/// What is to be done about a job that the list names.
+#[derive(Debug, PartialEq)]
+enum Next {
+    /// It is under way.
+    TakeUp(Box<Saved<Job>>),
+    /// It is named and not saved yet.
+    Wait,
+    /// Its end was saved, or its beginning never was.
+    Forget,
+}
+
+fn next(job: Option<Saved<Job>>, named_since: Duration) -> Next {
+    match job {
+        Some(job) if job.value.status == Status::Running => Next::TakeUp(Box::new(job)),
+        None if named_since < BEGINNING => Next::Wait,
+        _ => Next::Forget,
+    }
 }
 
 fn take_up(hub: &Hub, ending: &CancellationToken, company: CompanyNo, job: Saved<Job>) {
@@ -85,60 +102,37 @@ fn take_up(hub: &Hub, ending: &CancellationToken, company: CompanyNo, job: Saved
         let id = job.id.clone();
         tokio::select! {
             () = ending.cancelled() => {}
-            () = work_on(&hub, company, job) => {}
+            () = work::until_ended(&hub, company, job) => {}
         }
         hub.jobs().running().remove(&id);
         hub.jobs().ring();
     });
 }
 
-/// Does a job's slices one after the other until it has ended, or somebody else has ended it.
-async fn work_on(hub: &Hub, company: CompanyNo, mut saved: Saved<Job>) {
-    let mut errors = 0;
-    while saved.value.status == Status::Running {
-        match slice(hub, company, &saved).await {
-            Ok(Some(next)) => (saved, errors) = (next, 0),
-            Ok(None) => return,
-            Err(e) if errors < MAX_ERRORS => {
-                errors += 1;
-                tracing::warn!(job = saved.id, error = %e, "a job could not go on; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-            Err(e) => return fail(hub, company, &saved.id, &e).await,
+#[cfg(test)]
+mod tests {
+    use tillstream_model::Time;
+
+    use super::*;
+
+    fn saved(status: Status) -> Option<Saved<Job>> {
+        let at = Time::from_millis(0);
+        let job = Job { status, ..Job::new(Work::RetryRejected(Default::default()), None, "a test".into(), at) };
+        Some(Saved { id: "job_1".into(), value: job, version: 1, created_at: at, updated_at: at })
+    }
+
+    #[test]
+    fn a_job_that_is_named_and_not_saved_yet_is_left_alone_for_a_minute() {
+        assert_eq!(next(None, Duration::ZERO), Next::Wait);
+        assert_eq!(next(None, BEGINNING - Duration::from_millis(1)), Next::Wait);
+        assert_eq!(next(None, BEGINNING), Next::Forget);
+    }
+
+    #[test]
+    fn a_job_is_taken_up_until_it_has_ended() {
+        assert!(matches!(next(saved(Status::Running), BEGINNING), Next::TakeUp(_)));
+        for ended in [Status::Done, Status::Cancelled, Status::Failed] {
+            assert_eq!(next(saved(ended), Duration::ZERO), Next::Forget);
         }
-    }
-}
-
-/// The next slice; the job as it is saved then. None: somebody else saved it in between.
-async fn slice(hub: &Hub, company: CompanyNo, saved: &Saved<Job>) -> Result<Option<Saved<Job>>, StoreError> {
-    let mut job = saved.value.clone();
-    match rejected::slice(hub, company, &mut job).await? {
-        Slice::Done => return super::end(hub.state(), company, &saved.id, hub.now(), |j| *j = ended(&job, j)).await,
-        Slice::Busy => {
-            tokio::time::sleep(PAUSE).await;
-            return documents::get::<Job>(hub.state(), Some(company), &saved.id).await;
-        }
-        Slice::More => {}
-    }
-    let expected = Expected::Version(saved.version);
-    match documents::put(hub.state(), Some(company), &saved.id, &job, expected).await {
-        Ok(saved) => Ok(Some(saved)),
-        Err(SaveError::Store(e)) => Err(e),
-        Err(SaveError::Changed(_) | SaveError::Unknown) => Ok(None),
-    }
-}
-
-fn ended(done: &Job, saved: &Job) -> Job {
-    Job { status: Status::Done, ended_at: saved.ended_at, ..done.clone() }
-}
-
-async fn fail(hub: &Hub, company: CompanyNo, id: &str, error: &StoreError) {
-    tracing::error!(job = id, error = %error, "a job failed");
-    let failed = |job: &mut Job| {
-        job.status = Status::Failed;
-        job.failure = Some("the hub could not read or write its data for half a minute; start it again".into());
-    };
-    if let Err(e) = super::end(hub.state(), company, id, hub.now(), failed).await {
-        tracing::error!(job = id, error = %e, "a job's failure could not be saved; it goes on after the next start");
     }
 }
