@@ -5,6 +5,7 @@ mod api;
 mod baseline;
 mod child;
 mod clock;
+mod compare;
 mod database;
 mod event;
 mod figure;
@@ -128,7 +129,11 @@ async fn measure(options: Options) -> Result<ExitCode> {
 }
 
 async fn outcome(bench: &Bench, row: &Row) -> Outcome {
-    match (row.run)(bench).await {
+    let figures = match &bench.options.against {
+        Some(other) => compare::run(&bench.options, other, row.name).await,
+        None => (row.run)(bench).await,
+    };
+    match figures {
         Ok(figures) => Outcome::Figures(figures),
         Err(error) => Outcome::Failed(format!("{error:#}")),
     }

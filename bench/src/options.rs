@@ -41,6 +41,10 @@ pub struct Options {
     /// The hub's program [default: `tillstream` beside this one]
     #[arg(long, value_name = "PATH")]
     pub hub: Option<PathBuf>,
+    /// The bench of another build, with its hub beside it: both builds are measured in turn, and the other one's
+    /// figures are the baseline
+    #[arg(long, value_name = "PATH", conflicts_with = "hub")]
+    pub against: Option<PathBuf>,
     /// Folder for data and kept fixtures; has to lie on a real disk. Fixtures are made when they are missing
     #[arg(long, value_name = "DIR", default_value = "target/bench")]
     pub work: PathBuf,

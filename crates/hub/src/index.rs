@@ -18,8 +18,12 @@ use crate::Hub;
 pub const FLUSH_EVENTS: usize = 8_192;
 /// Pause after a round that left nothing; so long new events are looked through one by one.
 const ROUND_EVERY: Duration = Duration::from_secs(5);
-/// While there is more to do, the index rests so many times as long as it worked: ingest and delivery come first.
-const REST: u32 = 3;
+/// While there is more to do, the index rests so many times as long as it worked: ingest and delivery come first …
+const REST: u32 = 15;
+/// … and so many times when it is further behind than [`FAR_BEHIND`].
+const SHORT_REST: u32 = 3;
+/// Until then what is not indexed is looked through one by one without anybody minding.
+const FAR_BEHIND: Duration = Duration::from_secs(10 * 60);
 /// What is read from a company's log at once.
 const READ: ReadLimit = ReadLimit { events: 1_000, bytes: 4 << 20 };
 
@@ -33,8 +37,8 @@ pub(crate) async fn run(hub: Hub, grown: Arc<Bell>, ending: CancellationToken) {
             done = round(&hub, &mut cursor) => done,
         };
         let pause = match done {
-            Ok(true) => started.elapsed() * REST,
-            Ok(false) => ROUND_EVERY,
+            Ok(Some(behind)) => started.elapsed() * rest(behind),
+            Ok(None) => ROUND_EVERY,
             Err(e) => {
                 tracing::warn!(error = %e, "events could not be indexed; trying again");
                 cursor = None;
@@ -66,11 +70,15 @@ struct Cursor {
     reached: BTreeMap<CompanyNo, Seq>,
 }
 
-/// Indexes some of what waits; whether there is more.
-async fn round(hub: &Hub, cursor: &mut Option<Cursor>) -> Result<bool, StoreError> {
+fn rest(behind: Duration) -> u32 {
+    if behind < FAR_BEHIND { REST } else { SHORT_REST }
+}
+
+/// Indexes some of what waits; how far it is behind when there is more to do.
+async fn round(hub: &Hub, cursor: &mut Option<Cursor>) -> Result<Option<Duration>, StoreError> {
     if !hub.deliver().leads() {
         *cursor = None;
-        return Ok(false);
+        return Ok(None);
     }
     let cursor = match cursor {
         Some(cursor) => cursor,
@@ -92,11 +100,12 @@ async fn round(hub: &Hub, cursor: &mut Option<Cursor>) -> Result<bool, StoreErro
         entries.extend(events.iter().map(|e| entry(e)));
     }
     let full = entries.len() >= FLUSH_EVENTS;
+    let behind = entries.last().map_or(Duration::ZERO, |last| hub.now().since(last.accepted_at));
     if !entries.is_empty() {
         hub.stores().index.add(entries).await?;
     }
     let merged = hub.stores().index.merge().await?;
-    Ok(full || merged)
+    Ok((full || merged).then_some(behind))
 }
 
 impl Cursor {
@@ -113,4 +122,16 @@ impl Cursor {
 fn entry(event: &Event) -> Entry {
     let keys = keys(&event.content).into_iter().collect();
     Entry { company: event.company, seq: event.seq, accepted_at: event.accepted_at, keys }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_that_is_far_behind_rests_less() {
+        assert_eq!(rest(Duration::ZERO), REST);
+        assert_eq!(rest(FAR_BEHIND - Duration::from_millis(1)), REST);
+        assert_eq!(rest(FAR_BEHIND), SHORT_REST);
+    }
 }

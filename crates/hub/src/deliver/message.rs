@@ -54,9 +54,15 @@ impl Messages {
         Bytes::from(format::body(self.settings.format, frame, event, &self.settings.redaction))
     }
 
-    /// The message of an attempt, of a replay with this id.
-    pub(crate) fn message(&self, event: &Event, attempt: u32, replay: Option<&str>, now: Time) -> Message {
-        let mut headers = HeaderMap::with_capacity(16);
+    /// The message of an attempt, of a replay with this id, with `headers` besides its own.
+    pub(crate) fn message(
+        &self,
+        mut headers: HeaderMap,
+        event: &Event,
+        attempt: u32,
+        replay: Option<&str>,
+        now: Time,
+    ) -> Message {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.format.content_type()));
         self.add_event_headers(&mut headers, event, attempt);

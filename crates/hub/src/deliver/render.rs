@@ -39,7 +39,8 @@ pub fn render(
         return Some(shown(request.uri.to_string(), &request.headers, request.body));
     }
     let url = format!("{}:{}", settings.target.kind(), settings.id);
-    let Message { headers, body } = Messages::new(settings, company, epoch).message(event, attempt, None, now);
+    let Message { headers, body } =
+        Messages::new(settings, company, epoch).message(HeaderMap::new(), event, attempt, None, now);
     Some(shown(url, &headers, body))
 }
 

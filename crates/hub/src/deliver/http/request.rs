@@ -40,10 +40,9 @@ impl Template {
     /// The request for an attempt. One that needs an access token has a place for it: [`crate::deliver::http::send`]
     /// puts it there.
     pub(crate) fn request(&self, event: &Event, attempt: u32, replay: Option<&str>, now: Time) -> Request {
-        let message = self.messages.message(event, attempt, replay, now);
+        let message = self.messages.message(self.headers.clone(), event, attempt, replay, now);
         let mut request = Request::post(self.uri.clone(), message.body);
-        request.headers = self.headers.clone();
-        request.headers.extend(message.headers);
+        request.headers = message.headers;
         if self.http.oauth2.is_some() {
             insert(&mut request.headers, AUTHORIZATION, "Bearer", true);
         } else if let Some(token) = self.http.authorization.of(event.content.site.as_deref(), now) {
