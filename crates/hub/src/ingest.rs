@@ -2,7 +2,7 @@
 
 mod hold;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -189,7 +189,8 @@ impl Ingest {
         events: Vec<(usize, Content)>,
         report: &mut Report,
     ) -> Result<(), AppendError> {
-        let heard: BTreeSet<Box<str>> = events.iter().filter_map(|(_, e)| e.site.clone()).collect();
+        let heard: BTreeSet<&str> = events.iter().filter_map(|(_, e)| e.site.as_deref()).collect();
+        let heard: Vec<Box<str>> = heard.into_iter().map(Box::from).collect();
         let terminals = terminals_of(&events);
         let sizes: Vec<u64> = events.iter().map(|(_, e)| e.size() as u64).collect();
         let (indices, events): (Vec<usize>, Vec<Content>) = events.into_iter().unzip();
@@ -270,14 +271,14 @@ impl Ingest {
 
 /// The terminals of events, each with the trading day that the last of them names.
 fn terminals_of(events: &[(usize, Content)]) -> Seen {
-    let mut found = Seen::new();
+    let mut found = BTreeMap::<(&str, &str), Option<&str>>::new();
     for (_, event) in events {
         if let (Some(site), Some(terminal)) = (&event.site, &event.terminal) {
-            let date = found.entry((site.clone(), terminal.clone())).or_default();
-            *date = event.business_date.clone().or(date.take());
+            let date = found.entry((site, terminal)).or_default();
+            *date = event.business_date.as_deref().or(*date);
         }
     }
-    found
+    found.into_iter().map(|((site, terminal), date)| ((site.into(), terminal.into()), date.map(Box::from))).collect()
 }
 
 /// An event of a site that the sender's key does not reach, as if there were no such site.

@@ -70,8 +70,20 @@ pub struct Drop(pub Vec<Path>);
 pub fn read(body: &[u8], kind: Body, drop: &Drop) -> Result<Vec<Result<Content, Refused>>, Unreadable> {
     let text =
         std::str::from_utf8(body).map_err(|e| Unreadable::Syntax(format!("not UTF-8 at byte {}", e.valid_up_to())))?;
-    let events = split(trimmed(text), kind)?;
+    let text = trimmed(text);
+    if let Some(events) = all_at_once(text, kind) {
+        return Ok(events.into_iter().map(|event| event.check()?.content(drop)).collect());
+    }
+    let events = split(text, kind)?;
     Ok(events.into_iter().map(|event| one(event, drop)).collect())
+}
+
+/// The events of an array in one pass over its text. None when something is wrong with it or an event of it: then they
+/// are read one by one, so that each is told of by itself.
+fn all_at_once(text: &str, kind: Body) -> Option<Vec<Written<'_>>> {
+    let can_be = kind == Body::Json && text.starts_with('[') && text.len() <= MAX_EVENT_BYTES;
+    let events: Vec<Written<'_>> = can_be.then(|| serde_json::from_str(text).ok()).flatten()?;
+    (1..=MAX_ARRAY).contains(&events.len()).then_some(events)
 }
 
 fn split(text: &str, kind: Body) -> Result<Vec<&str>, Unreadable> {
@@ -325,6 +337,24 @@ mod tests {
         let lines = b"{\"name\":\"a.b\",\"data\":{}}\r\n\n{broken\n{\"name\":\"a.b\",\"data\":{}}";
         let list = read(lines, Body::Ndjson, &Drop::default()).unwrap();
         assert_eq!(list.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+    }
+
+    #[test]
+    fn an_array_is_read_alike_at_once_and_one_by_one() {
+        let events = [
+            r#"{"name":"a.b","data":{ "x" : 1.00 },"correlation":{"y":2}}"#,
+            r#"{"name":"Wrong","data":{}}"#,
+            r#"{"name":"a.b","data":[]}"#,
+            r#"{"name":"a.b","data":{"x":1,"x":2}}"#,
+        ];
+        let at_once = format!("[{}]", events.join(" ,\n"));
+        assert!(all_at_once(&at_once, Body::Json).is_some());
+        let one_by_one = format!("[{},7]", events.join(","));
+        assert!(all_at_once(&one_by_one, Body::Json).is_none());
+        let mut expected = read_json(&one_by_one).unwrap();
+        assert!(expected.pop().unwrap().is_err());
+        let shown = |read: &[Result<Content, Refused>]| format!("{read:?}");
+        assert_eq!(shown(&read_json(&at_once).unwrap()), shown(&expected));
     }
 
     #[test]

@@ -27,8 +27,9 @@ const EVENTS: usize = 20_000;
 const LONG_RUN: usize = 1_000_000;
 /// Events of one request.
 const BATCH: usize = 500;
-/// Live events of a measurement, and the pause between two.
+/// Live events of a measurement, those of the long run, and the pause between two.
 const LIVE: usize = 200;
+const LIVE_OF_LONG_RUN: usize = 2_000;
 const LIVE_EVERY: Duration = Duration::from_millis(5);
 /// How much longer the slowest hundredth of live events may take beside a replay …
 const RATIO: f64 = 1.5;
@@ -108,18 +109,18 @@ async fn take(request: Request<Incoming>, came: Arc<Mutex<Came>>) -> Result<Resp
     Ok(Response::new(Full::default()))
 }
 
-/// Sends live events one after the other; the time of each until it came.
-async fn live(api: &Api, sink: &Sink) -> Vec<Duration> {
-    let mut sent = Vec::with_capacity(LIVE);
+/// Sends so many live events one after the other; the time of each until it came.
+async fn live(api: &Api, sink: &Sink, count: usize) -> Vec<Duration> {
+    let mut sent = Vec::with_capacity(count);
     let mut ticks = tokio::time::interval(LIVE_EVERY);
-    for n in 0..LIVE {
+    for n in 0..count {
         ticks.tick().await;
         let event = json!({"name": "order.live", "data": {"_id": format!("live-{n}")}});
         let at = Instant::now();
         let answer = api.try_post("/v1/events", &event).await.expect("an answer").json();
         sent.push((at, Bytes::from(answer["accepted"][0]["id"].as_str().expect("accepted").to_owned())));
     }
-    let mut times = Vec::with_capacity(LIVE);
+    let mut times = Vec::with_capacity(count);
     for (at, id) in sent {
         let came =
             eventually("a live event came", Duration::from_secs(30), async || sink.came().live.get(&id).copied());
@@ -166,11 +167,12 @@ pub async fn beside_a_live_flow() {
     eventually("the past is delivered", patience, async || (sink.past().0 == events).then_some(())).await;
     assert_eq!(sink.past().1, 0, "nothing is marked before there is a replay");
 
-    let without = live(&api, &sink).await;
+    let count = if events < LONG_RUN { LIVE } else { LIVE_OF_LONG_RUN };
+    let without = live(&api, &sink, count).await;
     sink.came().is_slow = true;
     let job = start_replay(&api, "all").await;
     eventually("it has begun", Duration::from_secs(30), async || (sink.past().1 > 0).then_some(())).await;
-    let with = live(&api, &sink).await;
+    let with = live(&api, &sink, count).await;
     sink.came().is_slow = false;
     let marked = sink.past().1;
     let (alone, beside) = (p99(&without), p99(&with));
