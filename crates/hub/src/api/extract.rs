@@ -121,9 +121,14 @@ impl Caller {
 
     /// Whether the caller may see the payload of an event of this site.
     pub fn sees_payload(&self, site: Option<&str>) -> bool {
+        self.holder.bound.integrations.is_empty() && self.sees_payload_in_bounds(site)
+    }
+
+    /// As [`Caller::sees_payload`], for a call about one integration that holds the caller to it by itself.
+    pub fn sees_payload_in_bounds(&self, site: Option<&str>) -> bool {
         let only = self.holder.sites(Scope::EventsPayload);
         let reached = only.is_empty() || site.is_some_and(|site| only.iter().any(|o| o == site));
-        self.holder.scopes.has(Scope::EventsPayload) && reached && self.holder.bound.integrations.is_empty()
+        self.holder.scopes.has(Scope::EventsPayload) && reached
     }
 
     /// Who asks.

@@ -83,12 +83,12 @@ pub async fn look_into_inbox(
     if query.limit.get() > KEPT {
         return Err(wrong_param("limit", &format!("at most {KEPT}")));
     }
-    let payload = caller.may_in_bounds(Scope::EventsPayload).is_ok();
     let rows = newest(&hub, company, &integration, query.limit.get()).await?;
     let epoch = hub.stores().epochs.current();
     let mut items = Vec::with_capacity(rows.len());
     for (attempt, event) in rows.iter().filter(|(_, event)| reaches(caller.bound_sites(), event)) {
         let settings = then(&hub, &integration, event.seq).await?;
+        let payload = caller.sees_payload_in_bounds(event.content.site.as_deref());
         let request = rendered(&settings, company, epoch, event, attempt.number, attempt.at, payload);
         items.push(item(attempt, event, request));
     }

@@ -121,7 +121,8 @@ pub async fn delete_all_rejected(
 
 /// Export rejected events
 ///
-/// One JSON object a line, newest first, with payloads; as many as there are.
+/// One JSON object a line, newest first; as many as there are. With the payloads that the caller may see: a person may
+/// see those of some sites only.
 #[utoipa::path(
     get, path = "/v1/integrations/{id}/rejected/export", tag = "deliveries",
     params(OfIntegration, ExportQuery),
@@ -142,7 +143,7 @@ pub async fn export_rejected(
     audit::note(&hub, &caller, Some(company.no), Change::of("rejected.exported", object(&id))).await?;
     let ExportQuery { reason, event_name, entity, site, last_status, from, to } = query;
     let filter = RejectedFilter { reason, event_name, entity, site, last_status, from, to };
-    let export = Export { hub, company, no: integration.no, filter, rows: VecDeque::new(), next: Some(None) };
+    let export = Export { hub, caller, company, no: integration.no, filter, rows: VecDeque::new(), next: Some(None) };
     let lines = stream::try_unfold(export, |mut export| async move {
         let line = export.line().await?;
         Ok::<_, StoreError>(line.map(|line| (line, export)))
@@ -153,6 +154,7 @@ pub async fn export_rejected(
 /// Reads pages as the lines are fetched.
 struct Export {
     hub: Hub,
+    caller: Caller,
     company: std::sync::Arc<Company>,
     no: IntegrationNo,
     filter: RejectedFilter,
@@ -165,7 +167,8 @@ impl Export {
     async fn line(&mut self) -> Result<Option<Bytes>, StoreError> {
         loop {
             if let Some(row) = self.rows.pop_front() {
-                let event = EventView::new(&self.company, &row.rejected.event, true);
+                let payload = self.caller.sees_payload(row.rejected.event.content.site.as_deref());
+                let event = EventView::new(&self.company, &row.rejected.event, payload);
                 let line = serde_json::to_vec(&ExportedRejected { row: rejected_view(&row), event });
                 let mut line = line.map_err(|e| StoreError::new("write a line of an export", e.to_string()))?;
                 line.push(b'\n');

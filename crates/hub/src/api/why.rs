@@ -105,8 +105,9 @@ pub async fn why(State(hub): State<Hub>, caller: Caller, Params(query): Params<W
 /// hold none of events: they learn what became of it there.
 fn allowed<'c>(caller: &'c Caller, query: &WhyQuery) -> Result<&'c Company> {
     let sees_events = caller.bound_integrations().is_empty();
-    let sees_deliveries = caller.bound_sites().is_empty() || query.integration.is_some();
     let company = caller.company(if sees_events { Scope::EventsRead } else { Scope::DeliveriesRead })?;
+    // A person's sites are those of the scope that was asked for first.
+    let sees_deliveries = caller.bound_sites().is_empty() || query.integration.is_some();
     if sees_deliveries {
         caller.may(Scope::DeliveriesRead)?;
     }

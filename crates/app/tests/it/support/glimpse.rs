@@ -12,7 +12,9 @@ impl Api {
     /// What it sends with every request.
     pub fn own_headers(&self) -> Vec<(&'static str, String)> {
         let key = self.key.iter().map(|key| ("authorization", format!("Bearer {key}")));
-        key.chain(self.company.iter().map(|company| ("tillstream-company", company.clone()))).collect()
+        let company = self.company.iter().map(|company| ("tillstream-company", company.clone()));
+        let person = |cookie: &String| [("cookie", cookie.clone()), ("tillstream-requested-with", "test".to_owned())];
+        key.chain(company).chain(self.session.iter().flat_map(person)).collect()
     }
 
     /// As [`Api::send`], with what has come of a stream's body within this time.

@@ -10,7 +10,7 @@ use super::walk::{Asked, Faults, World};
 use crate::support::Api;
 
 /// The operator's.
-const INSTANCE: &str = "instance";
+pub const INSTANCE: &str = "instance";
 /// Calls that any key of the company may make, each with its reason.
 const FOR_ANY_KEY: &[(&str, &str)] = &[
     ("GET /v1/companies", "a key sees what its company is called"),
@@ -20,7 +20,7 @@ const FOR_ANY_KEY: &[(&str, &str)] = &[
     ("GET /v1/event-types", "the catalogue is the same for all"),
 ];
 /// Calls that no key may make, only somebody who signed in.
-const FOR_PEOPLE: &[&str] = &["DELETE /v1/session", "PUT /v1/session/password"];
+pub const FOR_PEOPLE: &[&str] = &["DELETE /v1/session", "PUT /v1/session/password"];
 /// Calls that change nothing although their method could.
 const ONLY_LOOK: &[&str] = &["POST /v1/integrations/preview", "POST /v1/integrations/validate"];
 /// A scope to begin with when one alone is never enough.
@@ -133,7 +133,7 @@ fn named(asked: &Asked) -> BTreeSet<&'static str> {
 }
 
 /// A body that is refused before the scope is looked at would make every key seem to be let in.
-fn check_opened(operation: &Operation, asked: &Asked, faults: &mut Faults) {
+pub fn check_opened(operation: &Operation, asked: &Asked, faults: &mut Faults) {
     if [400, 413, 415, 422].contains(&asked.answer.status) && operation.places().is_empty() {
         let what = "answers about the body, so its scope may not have been looked at: give the call an example in the \
                     document that is right, or a line in BODIES of walls/document.rs";
