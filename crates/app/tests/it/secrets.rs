@@ -1,5 +1,6 @@
 //! Nothing that is secret can be found where it does not belong.
 
+mod backup;
 mod everywhere;
 mod given;
 mod needles;

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use super::backup::Stolen;
 use super::given;
 use super::needles::Needles;
 use crate::support::hub::MASTER_KEY;
@@ -132,6 +133,10 @@ impl Secrets {
                 found.extend(there.iter().map(|name| format!("{name} in {}", asked.request)));
             }
         }
+        for entry in self.world.audit().await {
+            let there = self.needles.in_bytes(entry.to_string().as_bytes()).into_iter();
+            found.extend(there.map(|name| format!("{name} in the audit: {entry}")));
+        }
         for path in ["", "/attempts", "/versions", "/logs", "/rejected"] {
             let path = format!("/v1/integrations/vault{path}");
             let there = self.world.inside.api.get(&path).await.text();
@@ -204,6 +209,10 @@ async fn no_secret_is_stored_logged_answered_or_printed_in_any_form() {
     let mut no_secret = Needles::default();
     no_secret.add("a payload", "zq7a-event-payload");
     assert!(!no_secret.in_data(&given.world.stage.hub).await.is_empty(), "what is stored is found");
+    if let Some(stolen) = Stolen::of(&given.world.stage.hub) {
+        stolen.assert_has(&no_secret);
+        found.extend(stolen.search(&given.needles));
+    }
     assert_eq!(given.world.stage.hub.stop(), Some(0));
     found.extend(given.in_store().await);
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -49,7 +49,8 @@ impl Needles {
         found
     }
 
-    fn in_folder(&self, folder: &Path, found: &mut Vec<String>) {
+    /// As [`Needles::in_data`], in the files of a folder and below.
+    pub fn in_folder(&self, folder: &Path, found: &mut Vec<String>) {
         // There is no such folder where everything is in a database.
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.expect("an entry").path();
