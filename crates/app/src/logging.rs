@@ -12,7 +12,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::LogFormat;
-use crate::traces::{self, Traces};
+use crate::traces::{self, Continued, Traces};
 
 /// Log lines to standard error.
 ///
@@ -35,7 +35,7 @@ pub fn to_stderr_and(traces: &Traces, format: LogFormat, level: &str) -> anyhow:
     let filter = EnvFilter::try_new(level).with_context(|| format!("log level \"{level}\""))?;
     let spans = tracing_opentelemetry::layer().with_tracer(traces.tracer()).with_location(false).with_threads(false);
     let wanted = filter_fn(|metadata| metadata.is_span() && metadata.target() == traces::TARGET);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans.with_filter(wanted)).init();
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(Continued(spans).with_filter(wanted)).init();
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tillstream_hub::trace;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -22,7 +23,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower_service::Service;
-use tracing::Instrument;
+use tracing::{Instrument, field};
 
 /// Most connections at once; further ones wait in the system's queue.
 pub const MAX_CONNECTIONS: usize = 10_000;
@@ -155,8 +156,8 @@ async fn talk(
 async fn call(router: &mut Router, request: Request<Body>) -> axum::response::Response {
     // Without its query, which may carry what nobody else may read.
     let (method, path) = (request.method().as_str(), request.uri().path());
-    let span =
-        tracing::trace_span!(target: "tillstream::traces", "request", method, path, status = tracing::field::Empty);
+    let span = tracing::trace_span!(target: "tillstream::traces", "request", method, path,
+        traceparent = trace::of(request.headers()).map(field::display), status = field::Empty);
     let answered = router.call(request).instrument(span.clone()).await;
     if let Ok(response) = &answered {
         span.record("status", response.status().as_u16());

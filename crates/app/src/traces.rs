@@ -1,7 +1,10 @@
 //! Traces by OTLP (HTTP, protobuf): the spans `request`, `append` and `attempt` of the hub, when a collector is configured.
 //!
 //! Spans go through a queue of bounded length to a thread of their own, which sends them in batches; what does not fit
-//! is dropped. Nothing waits for a collector.
+//! is dropped. Nothing waits for a collector. Spans go on with the trace that a request names, and a trace that its caller
+//! does not record is not recorded here either.
+
+mod continued;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,6 +22,10 @@ use opentelemetry_sdk::trace::{BatchSpanProcessor, SdkTracerProvider, Tracer};
 use tokio::runtime::Handle;
 
 use crate::http::Http;
+
+use continued::Ids;
+
+pub use continued::Continued;
 
 /// The target of the spans that are sent. They are of the lowest level, so that they cost nothing and stand in no log
 /// line unless somebody asks for them.
@@ -48,7 +55,13 @@ impl Traces {
             .with_context(|| format!("otlp_endpoint \"{endpoint}\""))?;
         let resource = Resource::builder().with_service_name(SERVICE).build();
         let batches = BatchSpanProcessor::builder(exporter).build();
-        Ok(Self(SdkTracerProvider::builder().with_resource(resource).with_span_processor(batches).build()))
+        Ok(Self(
+            SdkTracerProvider::builder()
+                .with_resource(resource)
+                .with_id_generator(Ids::default())
+                .with_span_processor(batches)
+                .build(),
+        ))
     }
 
     /// What makes spans.

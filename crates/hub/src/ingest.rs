@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use tillstream_model::incoming::{self, Drop, Unreadable};
 use tillstream_model::path::Path;
-use tillstream_model::{CompanyNo, Content, EventId, Seq, Time};
+use tillstream_model::{CompanyNo, Content, EventId, Seq, Time, Trace};
 use tillstream_store::state::Company;
 use tillstream_store::usage::Counts;
 use tillstream_store::{Append, AppendError, Appended, Clock, StoreError, Stores};
@@ -43,6 +43,8 @@ pub struct Sender<'a> {
     pub only: &'a [String],
     /// The key's id, and how many events a second it may send.
     pub key: Option<(&'a str, Option<u32>)>,
+    /// The trace that the request belongs to, which its events go on with.
+    pub trace: Option<Trace>,
 }
 
 /// A company's `ingest_drop`, parsed.
@@ -153,6 +155,7 @@ impl Ingest {
             match read {
                 Ok(mut content) => {
                     sites.settle(&mut content);
+                    content.trace = sender.trace;
                     match out_of_reach(sender.only, index, &content) {
                         Some(refused) => report.rejected.push(refused),
                         None if hold::is_held(company, &sites, &content) => unknown.push((index, content)),

@@ -21,6 +21,7 @@ pub mod rates;
 pub mod sites;
 pub mod statistics;
 pub mod terminals;
+pub mod trace;
 mod upkeep;
 pub mod usage;
 

@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::json::Json;
-use crate::{CompanyNo, EventId, Seq, Time};
+use crate::{CompanyNo, EventId, Seq, Time, Trace};
 
 /// Most bytes of one event as sent, and of its compact `data` (`contracts/hub-api.md`, "Events in").
 pub const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -27,6 +27,8 @@ pub struct Content {
     pub correlation: Option<Json>,
     /// The caller's idempotency id, unique per company and site for 7 days.
     pub caller_id: Option<Box<str>>,
+    /// The trace of the request that it came with. No part of what was said: a repeat may belong to another one.
+    pub trace: Option<Trace>,
     /// The payload.
     pub data: Json,
 }
@@ -164,6 +166,7 @@ pub(crate) mod tests {
             business_date: None,
             correlation: None,
             caller_id: None,
+            trace: None,
             data: Json::trusted(data),
         };
         let at = Time::from_millis(1_790_000_000_000);
@@ -176,6 +179,8 @@ pub(crate) mod tests {
         let moved = Content { site: None, terminal: Some("175".into()), ..base.clone() };
         assert_eq!(base.fingerprint(), base.clone().fingerprint());
         assert_ne!(base.fingerprint(), moved.fingerprint());
+        let traced = Content { trace: Some(Trace { id: 1, span: 2, sampled: true }), ..base.clone() };
+        assert_eq!(base.fingerprint(), traced.fingerprint(), "a repeat belongs to another trace");
     }
 
     #[test]

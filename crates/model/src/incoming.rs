@@ -192,6 +192,7 @@ impl<'a> Written<'a> {
             correlation,
             caller_id: self.id.map(boxed),
             name: boxed(self.name),
+            trace: None,
             data,
         })
     }

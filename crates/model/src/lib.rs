@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod selection;
 pub mod time;
 pub mod told;
+pub mod trace;
 pub mod verdict;
 pub mod why;
 
@@ -31,3 +32,4 @@ pub use event::{Content, Event};
 pub use id::{CompanyNo, EventId, IntegrationNo, Seq};
 pub use ranges::Ranges;
 pub use time::Time;
+pub use trace::Trace;

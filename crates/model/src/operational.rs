@@ -91,6 +91,7 @@ fn content(name: &str, entity_id: Option<&str>, at: Time, key: &str, data: serde
         business_date: None,
         correlation: None,
         caller_id: Some(format!("{OWN}{key}").into()),
+        trace: None,
         data: Json::trusted(data.to_string()),
     }
 }

@@ -49,7 +49,7 @@ pub async fn to_postgres(
 ) -> Result<Moved> {
     let export = tried(&format!("open the data folder {}", folder.display()), Export::open(folder, &from))?;
     let mut import = tried("open the database", Import::begin(&to).await)?;
-    let sources = export.parts();
+    let sources = tried("read the data folder", export.parts())?;
     // Once and for all: a file may grow by what its write-ahead log has while it is read.
     let sizes: Vec<u64> = sources.iter().map(|s| s.bytes()).collect();
     let (mut moved, mut before, total) = (Moved::default(), 0, sizes.iter().sum());

@@ -12,7 +12,7 @@ use server::{connect, run};
 use tillstream_model::{CompanyNo, Position, Time};
 use tillstream_store::postgres::{self, Options};
 use tillstream_store::state::LogEntry;
-use tillstream_store::suite::{self, Engine, START, content, settings};
+use tillstream_store::suite::{self, Engine, START, content, full_content, settings};
 use tillstream_store::{Append, Appended, MasterKey, ReadLimit, Retention, Stores};
 
 const COMPANY: CompanyNo = CompanyNo(1);
@@ -214,6 +214,22 @@ async fn a_rotation_while_nodes_run_leaves_nothing_under_the_old_key() {
     let last = engine.open_with(with(&new)).await;
     assert_eq!(last.state.versions(made.no, None, 10).await.unwrap().items.len(), 3);
     assert!(postgres::open(with(&old)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_from_before_events_had_traces_opens() {
+    let engine = Postgres::new();
+    let append = |n: &str| Append { company: COMPANY, retention: Retention::Month, events: vec![full_content(n)] };
+    engine.open().await.log.append(append("c-1")).await.unwrap();
+    let before = "ALTER TABLE events_template DROP COLUMN trace; ALTER TABLE events_30d_2026_11_21 DROP COLUMN trace;
+                  UPDATE meta SET value = '2' WHERE name = 'version'";
+    run(&engine.url(), before).await.unwrap();
+    let stores = engine.open().await;
+    stores.log.append(append("c-2")).await.unwrap();
+    engine.set_time(START + std::time::Duration::from_secs(86_400));
+    stores.log.append(append("c-3")).await.unwrap();
+    let events = stores.log.read(COMPANY, 0, ALL).await.unwrap();
+    assert_eq!(events.iter().map(|e| e.content.trace.is_some()).collect::<Vec<_>>(), [false, true, true]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

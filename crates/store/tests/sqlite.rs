@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use tempfile::TempDir;
 use tillstream_model::{CompanyNo, Time};
 use tillstream_store::sqlite::{self, Fault, FaultPoint, Faults, Options};
-use tillstream_store::suite::{self, Engine, START, content, settings};
+use tillstream_store::suite::{self, Engine, START, content, full_content, settings};
 use tillstream_store::{Append, AppendError, Appended, MasterKey, ReadLimit, Retention, Stores};
 
 const COMPANY: CompanyNo = CompanyNo(1);
@@ -233,6 +233,10 @@ async fn a_folder_of_version_1_opens() {
     let stores = engine.open().await;
     let events = stores.log.read(COMPANY, 0, ALL).await.unwrap();
     assert_eq!((events.len(), events[0].content.data.get()), (1, r#"{"a":1}"#));
+    assert_eq!(events[0].content.trace, None);
+    let traced = Append { company: COMPANY, retention: Retention::Month, events: vec![full_content("c")] };
+    stores.log.append(traced).await.unwrap();
+    assert!(stores.log.read(COMPANY, 1, ALL).await.unwrap()[0].content.trace.is_some());
     let entry = tillstream_store::state::LogEntry {
         action: "created".into(),
         reason: String::new(),
@@ -240,6 +244,26 @@ async fn a_folder_of_version_1_opens() {
         at: START,
     };
     stores.state.create_integration(COMPANY, settings("erp", "hush"), 0, entry).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_segment_that_was_closed_before_events_had_traces_is_read() {
+    let engine = Sqlite::new();
+    let append = |n: &str| Append { company: COMPANY, retention: Retention::Month, events: vec![full_content(n)] };
+    {
+        let stores = engine.open().await;
+        stores.log.append(append("c-1")).await.unwrap();
+        engine.set_time(START + Duration::from_secs(86_400));
+        stores.log.append(append("c-2")).await.unwrap();
+    }
+    let old = rusqlite::Connection::open(engine.folder.path().join("log/30d/2026-11-21.db")).unwrap();
+    old.execute_batch("ALTER TABLE events DROP COLUMN trace; PRAGMA user_version = 1").unwrap();
+    let stores = engine.open().await;
+    let events = stores.log.read(COMPANY, 0, ALL).await.unwrap();
+    assert_eq!(events.iter().map(|e| e.content.trace.is_some()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(events[0].content.fingerprint(), full_content("c-1").fingerprint());
+    let found = stores.log.find(COMPANY, events[0].id).await.unwrap();
+    assert_eq!(found.unwrap().seq, 1);
 }
 
 #[tokio::test]

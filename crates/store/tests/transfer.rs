@@ -362,3 +362,22 @@ async fn a_move_that_broke_off_is_begun_anew_and_no_hub_opens_what_is_half_there
     assert_eq!(after.len(), before.len());
     assert_eq!(after.last(), before.last());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_segment_from_before_events_had_traces_moves_too() {
+    let moving = Move::prepare().await;
+    {
+        let embedded = moving.embedded();
+        embedded.state.create_company("a", "A", Retention::Month, vec![]).await.unwrap();
+        embedded.log.append(append(A, Retention::Month, vec![full_content("c-1")])).await.unwrap();
+        moving.pass(DAY_MS);
+        embedded.log.append(append(A, Retention::Month, vec![full_content("c-2")])).await.unwrap();
+    }
+    let old = rusqlite::Connection::open(moving.data().join("log/30d/2026-11-21.db")).unwrap();
+    old.execute_batch("ALTER TABLE events DROP COLUMN trace; PRAGMA user_version = 1").unwrap();
+    drop(old);
+    moving.run().await.unwrap();
+    let stores = postgres::open(moving.to(KEY)).await.unwrap();
+    let events = stores.log.read(A, 0, ALL).await.unwrap();
+    assert_eq!(events.iter().map(|e| e.content.trace).collect::<Vec<_>>(), [None, full_content("").trace]);
+}

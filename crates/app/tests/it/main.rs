@@ -56,6 +56,7 @@ mod stream;
 mod support;
 mod terminals;
 mod tls;
+mod traceparent;
 mod traces;
 mod trial;
 mod verdicts;

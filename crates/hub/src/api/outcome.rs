@@ -153,6 +153,7 @@ mod tests {
             business_date: None,
             correlation: None,
             caller_id: None,
+            trace: None,
             data: Json::trusted("{}"),
         };
         Arc::new(Event { company: CompanyNo(1), seq, id: EventId::new(at, [seq as u8; 10]), accepted_at: at, content })

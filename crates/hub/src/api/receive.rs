@@ -15,6 +15,7 @@ use crate::Hub;
 use crate::access::Scope;
 use crate::ingest::{Accepted, BodyKind, Refused, Report, Sender};
 use crate::problem::{Kind, Place, Problem, ProblemBody, Result, rate_headers};
+use crate::trace;
 
 /// Content types, in the order of [`KINDS`].
 const TYPES: [&str; 2] = ["application/json", "application/x-ndjson"];
@@ -75,9 +76,12 @@ pub struct RefusedView {
 /// Send events
 ///
 /// One event, an array of at most 1,000, or lines of JSON up to 10 MiB; packed with gzip or zstd if you like. Answers
-/// when the accepted events are durable. Events of one entity keep their order.
+/// when the accepted events are durable. Events of one entity keep their order. Their deliveries go on with the trace
+/// that `traceparent` names.
 #[utoipa::path(
     post, path = "/v1/events", tag = "events",
+    params(("traceparent" = Option<String>, Header, description = "The trace that the request belongs to (W3C Trace \
+        Context). One that can't be read counts as none; `tracestate` is not kept")),
     request_body(content((schema::Incoming = "application/json"), (String = "application/x-ndjson"))),
     responses(
         (status = 202, description = "All are durable", body = Receipt, headers(
@@ -112,7 +116,7 @@ pub async fn receive_events(State(hub): State<Hub>, caller: Caller, request: Req
     let (parts, body) = request.into_parts();
     let kind = KINDS[body::expect_type(&parts.headers, &TYPES)?];
     let body = body::events(&parts.headers, body).await?;
-    let sender = Sender { only: caller.bound_sites(), key: Some(caller.rate()) };
+    let sender = Sender { only: caller.bound_sites(), key: Some(caller.rate()), trace: trace::of(&parts.headers) };
     let mut report = hub.ingest().accept(company, sender, body, kind).await?;
     let standing = report.standing.take();
     let mut response = receipt(report)?;

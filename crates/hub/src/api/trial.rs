@@ -219,6 +219,7 @@ fn test_event(company: CompanyNo, site: Option<String>, now: Time, random: [u8; 
         business_date: None,
         correlation: None,
         caller_id: None,
+        trace: None,
         data: RawJson::trusted(TEST_DATA),
     };
     Event { company, seq: 0, id: EventId::new(now, random), accepted_at: now, content }

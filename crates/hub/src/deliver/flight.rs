@@ -1,5 +1,6 @@
 //! One attempt: from a taken event to the end of its exchange.
 
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use tillstream_model::lane::{Ended, Sending};
@@ -7,7 +8,8 @@ use tillstream_model::verdict::Verdict;
 use tillstream_model::{CompanyNo, Event, IntegrationNo, Seq, Time};
 use tillstream_store::state::{Attempt, Failure, name_hash};
 use tillstream_store::{Clock, Stores};
-use tracing::Instrument;
+use tracing::field::{self, Empty};
+use tracing::{Instrument, Span};
 
 use super::budget::{Share, Slot};
 use super::exchange::Exchange;
@@ -64,8 +66,7 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
     let room = launcher.share.body(event.content.size(), answered).await;
     let at = (launcher.clock)();
     let replay = launcher.replay.as_deref().filter(|_| sending.replay);
-    let span = tracing::trace_span!(target: "tillstream::traces", "attempt", integration = launcher.no.0, event_id = %event.id,
-        number = sending.attempt, status = tracing::field::Empty);
+    let span = launcher.span(&event, sending.attempt, at);
     let exchange = launcher.target.send(&event, sending.attempt, replay, at).instrument(span.clone()).await;
     span.record("status", exchange.status);
     drop((room, slot));
@@ -73,6 +74,14 @@ pub(super) async fn fly(launcher: Arc<Launcher>, sending: Sending<Arc<Event>>, s
 }
 
 impl Launcher {
+    /// The span of an attempt: below the trace that its event came with, under the id that the receiver is told. Its
+    /// values are only made when somebody collects them.
+    fn span(&self, event: &Event, attempt: u32, at: Time) -> Span {
+        let sent = fmt::from_fn(|f| self.target.trace(event, attempt, at).map_or(Ok(()), |trace| trace.fmt(f)));
+        tracing::trace_span!(target: "tillstream::traces", "attempt", integration = self.no.0, event_id = %event.id,
+            number = attempt, traceparent = event.content.trace.map(field::display), sent = %sent, status = Empty)
+    }
+
     async fn fetch(&self, seq: Seq) -> tillstream_store::Result<Option<Arc<Event>>> {
         if let Some(event) = self.stores.log.get(self.company, &[seq]).await?.pop() {
             return Ok(Some(event));

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use sha2::{Digest, Sha256};
 use tillstream_model::format::{self, Frame};
 use tillstream_model::integration::Settings;
-use tillstream_model::{Event, Time};
+use tillstream_model::{Event, Time, Trace};
 
 use super::signing::Signer;
+use crate::trace::TRACEPARENT;
 
 const AGENT: &str = concat!("Tillstream/", env!("CARGO_PKG_VERSION"));
 const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
@@ -20,7 +22,6 @@ const SEQ: HeaderName = HeaderName::from_static("tillstream-seq");
 const ATTEMPT: HeaderName = HeaderName::from_static("tillstream-attempt");
 const EVENT_ID: HeaderName = HeaderName::from_static("tillstream-event-id");
 const REPLAY: HeaderName = HeaderName::from_static("tillstream-replay");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is the same for all events of an integration, made once per version of its settings.
 pub(crate) struct Messages {
@@ -66,12 +67,34 @@ impl Messages {
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.settings.format.content_type()));
         self.add_event_headers(&mut headers, event, attempt);
+        insert(&mut headers, TRACEPARENT, &self.trace(event, attempt, now).to_string(), false);
         if let Some(id) = replay {
             insert(&mut headers, REPLAY, id, false);
         }
         let body = self.body(event);
         self.add_signature(&mut headers, &body, event, now);
         Message { headers, body }
+    }
+
+    /// The trace that an attempt goes on with: the one that the event came with, else one of the event's id, so that all
+    /// its deliveries share one. The span is the attempt's own, and the same when the attempt is rendered again.
+    pub(crate) fn trace(&self, event: &Event, attempt: u32, at: Time) -> Trace {
+        let hash = Sha256::new()
+            .chain_update(self.company.as_bytes())
+            .chain_update([0])
+            .chain_update(self.settings.id.as_bytes())
+            .chain_update([0])
+            .chain_update(event.id.as_bytes())
+            .chain_update(attempt.to_be_bytes())
+            .chain_update(at.millis().to_be_bytes())
+            .finalize();
+        let mut span = [0; 8];
+        span.copy_from_slice(&hash[..8]);
+        let (id, sampled) = match event.content.trace {
+            Some(trace) => (trace.id, trace.sampled),
+            None => (u128::from_be_bytes(*event.id.as_bytes()), true),
+        };
+        Trace { id, span: u64::from_be_bytes(span).max(1), sampled }
     }
 
     fn add_event_headers(&self, headers: &mut HeaderMap, event: &Event, attempt: u32) {
@@ -82,7 +105,6 @@ impl Messages {
         if let Some(id) = &content.caller_id {
             insert(headers, EVENT_ID, id, false);
         }
-        insert(headers, TRACEPARENT, &traceparent(event, attempt), false);
     }
 
     fn add_signature(&self, headers: &mut HeaderMap, body: &[u8], event: &Event, now: Time) {
@@ -102,11 +124,4 @@ pub(crate) fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str, sen
         value.set_sensitive(sensitive);
         headers.insert(name, value);
     }
-}
-
-/// W3C trace context: the trace is the event's id, the span its attempt, so that repeats share a trace.
-fn traceparent(event: &Event, attempt: u32) -> String {
-    let trace = u128::from_be_bytes(*event.id.as_bytes());
-    let span = u64::from(attempt) << 48 | (event.seq & 0xffff_ffff_ffff);
-    format!("00-{trace:032x}-{span:016x}-01")
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tillstream_model::integration::{self, Settings};
-use tillstream_model::{Event, Time};
+use tillstream_model::{Event, Time, Trace};
 use tillstream_outbound::Pool;
 
 use super::exchange::Exchange;
@@ -34,6 +34,14 @@ impl Target {
             }
             integration::Target::Inbox => Ok(Self::Inbox),
             integration::Target::Feed => Err(Unusable("a feed's consumer asks for its events".to_owned())),
+        }
+    }
+
+    /// The trace that an attempt goes on with, when it goes anywhere.
+    pub(super) fn trace(&self, event: &Event, attempt: u32, at: Time) -> Option<Trace> {
+        match self {
+            Self::Http(sender) => Some(sender.template.trace(event, attempt, at)),
+            Self::Inbox => None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tillstream_model::json::Json;
-use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
+use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time, Trace};
 
 use super::Cause;
 
@@ -32,6 +32,8 @@ struct Document<'a> {
     business_date: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     caller_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<Cow<'a, str>>,
     #[serde(borrow, skip_serializing_if = "Option::is_none")]
     correlation: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -55,6 +57,7 @@ pub(crate) fn write(event: &Event) -> Result<Vec<u8>, Cause> {
         occurred_at: c.occurred_at.map(Time::millis),
         business_date: text(&c.business_date),
         caller_id: text(&c.caller_id),
+        trace: c.trace.map(|trace| Cow::Owned(trace.to_string())),
         correlation: c.correlation.as_ref().map(|c| serde_json::from_str(c.get())).transpose()?,
         data: serde_json::from_str(c.data.get())?,
     })?)
@@ -83,6 +86,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Event, Cause> {
         business_date: text(d.business_date),
         correlation: d.correlation.map(|c| Json::trusted(c.get())),
         caller_id: text(d.caller_id),
+        trace: d.trace.and_then(|trace| Trace::parse(&trace)),
         data: Json::trusted(d.data.get()),
     };
     let accepted_at = Time::from_millis(d.accepted_at);

@@ -1,13 +1,13 @@
 //! Events as rows, and numbers as the server has them.
 
 use tillstream_model::json::Json;
-use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
+use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time, Trace};
 use tokio_postgres::Row;
 
 use crate::engine::Cause;
 
 /// The columns that [`event`] reads, in its order.
-pub(super) const COLUMNS: &str = "seq, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data";
+pub(super) const COLUMNS: &str = "seq, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data, trace";
 
 /// Reads an event of a company.
 pub(super) fn event(company: CompanyNo, row: &Row) -> Result<Event, Cause> {
@@ -23,6 +23,7 @@ pub(super) fn event(company: CompanyNo, row: &Row) -> Result<Event, Cause> {
         caller_id: text(9),
         correlation: row.get::<_, Option<&[u8]>>(10).map(json).transpose()?,
         data: json(row.get(11))?,
+        trace: row.get::<_, Option<&[u8]>>(12).and_then(Trace::from_bytes),
     };
     Ok(Event {
         company,

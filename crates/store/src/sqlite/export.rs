@@ -35,20 +35,21 @@ impl Export {
     }
 
     /// All there is.
-    pub(crate) fn parts(&self) -> Vec<Source> {
+    pub(crate) fn parts(&self) -> Result<Vec<Source>, Cause> {
         let mut parts = Vec::new();
         for table in STATE {
             let file = self.folder.join("state.db");
             parts.push(Source { part: Part::State(table), file, select: format!("SELECT * FROM {table}") });
         }
         for (id, file) in self.log.segments() {
+            log::export::bring_forward(&file)?;
             parts.push(Source { part: Part::Events(id), file: file.clone(), select: log::export::events() });
             parts.push(Source { part: Part::Ids(id), file, select: log::export::ids() });
         }
         for (day, file) in self.state.attempt_days() {
             parts.push(Source { part: Part::Attempts(day), file, select: state::EXPORT.to_owned() });
         }
-        parts
+        Ok(parts)
     }
 
     /// What is in no row.

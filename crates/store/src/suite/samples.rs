@@ -10,7 +10,7 @@ use tillstream_model::integration::{
 };
 use tillstream_model::json::Json;
 use tillstream_model::schedule::{Preset, Retry};
-use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
+use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time, Trace};
 
 use super::START;
 use crate::state::{Attempt, Failure, LogEntry, Parked, Rejected, name_hash};
@@ -26,6 +26,7 @@ pub fn content(name: &str, text: &str) -> Content {
         business_date: None,
         correlation: None,
         caller_id: None,
+        trace: None,
         data: raw(&format!(r#"{{"text":"{text}"}}"#)),
     }
 }
@@ -41,6 +42,7 @@ pub fn full_content(caller_id: &str) -> Content {
         business_date: Some("2026-11-21".into()),
         correlation: Some(raw(r#"{"order_id":"o-1"}"#)),
         caller_id: Some(caller_id.into()),
+        trace: Some(Trace { id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0xf0_67aa_0ba9_02b7, sampled: false }),
         data: raw(r#"{"total":1.50,"big":123456789012345678901234567890,"e":1E5,"s":"\u00e4ä\"","a":[null,true]}"#),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tillstream_model::integration::{HttpTarget, Settings};
-use tillstream_model::{Event, Time};
+use tillstream_model::{Event, Time, Trace};
 use tillstream_outbound::Request;
 
 use crate::deliver::message::{Messages, insert};
@@ -35,6 +35,11 @@ impl Template {
     /// The settings it was made from.
     pub(crate) fn settings(&self) -> &Settings {
         self.messages.settings()
+    }
+
+    /// The trace that an attempt goes on with, as its request says.
+    pub(crate) fn trace(&self, event: &Event, attempt: u32, at: Time) -> Trace {
+        self.messages.trace(event, attempt, at)
     }
 
     /// The request for an attempt. One that needs an access token has a place for it: [`crate::deliver::http::send`]
@@ -101,6 +106,23 @@ mod tests {
         let headers: std::collections::BTreeMap<_, _> =
             request.headers.iter().map(|(k, v)| (k.as_str(), v.to_str().unwrap())).collect();
         insta::assert_debug_snapshot!(headers);
+    }
+
+    #[test]
+    fn every_attempt_goes_on_with_the_trace_that_the_event_came_with_in_a_span_of_its_own() {
+        let came = Trace { id: 7, span: 8, sampled: false };
+        let mut traced = event();
+        traced.content.trace = Some(came);
+        let sent = |t: &Template, attempt, ms| {
+            let request = t.request(&traced, attempt, None, Time::from_millis(ms));
+            Trace::parse(request.headers["traceparent"].to_str().unwrap()).unwrap()
+        };
+        let (one, other) = (template(serde_json::json!({})), template(serde_json::json!({"id":"other"})));
+        let all = [sent(&one, 1, 5), sent(&one, 2, 5), sent(&one, 1, 6), sent(&other, 1, 5)];
+        assert!(all.iter().all(|t| (t.id, t.sampled) == (came.id, came.sampled)), "{all:?}");
+        let spans: std::collections::BTreeSet<u64> = all.iter().map(|t| t.span).chain([came.span]).collect();
+        assert_eq!(spans.len(), all.len() + 1, "{all:?}");
+        assert_eq!(sent(&one, 1, 5), one.trace(&traced, 1, Time::from_millis(5)), "rendered again it is the same");
     }
 
     #[test]

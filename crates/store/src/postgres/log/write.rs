@@ -244,10 +244,13 @@ async fn insert(session: &Session, id: SegmentId, rows: &[&Row<'_>]) -> Result<(
     let occurred: Vec<Option<i64>> = rows.iter().map(|r| r.new.content.occurred_at.map(Time::millis)).collect();
     let correlations: Vec<Option<&[u8]>> =
         rows.iter().map(|r| r.new.content.correlation.as_ref().map(|c| c.get().as_bytes())).collect();
+    let traces: Vec<Option<Vec<u8>>> =
+        rows.iter().map(|r| r.new.content.trace.map(|t| t.to_bytes().to_vec())).collect();
     let data: Vec<&[u8]> = rows.iter().map(|r| r.new.content.data.get().as_bytes()).collect();
     let sql = format!(
         "INSERT INTO {} SELECT * FROM unnest($1::int4[], $2::int8[], $3::int8[], $4::bytea[], $5::int4[], $6::text[],
-         $7::text[], $8::text[], $9::text[], $10::int8[], $11::text[], $12::text[], $13::bytea[], $14::bytea[])",
+         $7::text[], $8::text[], $9::text[], $10::int8[], $11::text[], $12::text[], $13::bytea[], $14::bytea[],
+         $15::bytea[])",
         segments::table(id)
     );
     let params = [
@@ -265,6 +268,7 @@ async fn insert(session: &Session, id: SegmentId, rows: &[&Row<'_>]) -> Result<(
         (&text(|c| c.caller_id.as_deref()) as _, Type::TEXT_ARRAY),
         (&correlations as _, Type::BYTEA_ARRAY),
         (&data as _, Type::BYTEA_ARRAY),
+        (&traces as _, Type::BYTEA_ARRAY),
     ];
     session.execute(&sql, &params).await?;
     Ok(())

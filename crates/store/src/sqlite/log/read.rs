@@ -135,8 +135,7 @@ impl Reader {
 
     fn read_run(&mut self, company: CompanyNo, run: &Run, limit: ReadLimit) -> Result<Vec<Arc<Event>>, Cause> {
         let conn = self.segment(run.segment)?;
-        let sql = format!("SELECT {} FROM events WHERE pos BETWEEN ? AND ? ORDER BY pos LIMIT ?", row::COLUMNS);
-        let mut stmt = conn.prepare_cached(&sql)?;
+        let mut stmt = row::select(conn, "WHERE pos BETWEEN ? AND ? ORDER BY pos LIMIT ?")?;
         let mut rows = stmt.query(params![pos(company, run.first), pos(company, run.last), limit.events as i64])?;
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(found) = rows.next()? {

@@ -1,18 +1,25 @@
 //! Events as rows.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 use tillstream_model::json::Json;
-use tillstream_model::{Content, Event, EventId, Time};
+use tillstream_model::{Content, Event, EventId, Time, Trace};
 
 use super::segments::{company_of, pos, seq_of};
 
-/// The columns that [`event`] reads, in its order.
-pub(super) const COLUMNS: &str = "pos, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data";
+/// The columns that [`event`] reads, in its order, without the last one: the trace.
+const COLUMNS: &str = "pos, accepted_at, random, name, site, terminal, entity_id, occurred_at, business_date, caller_id, correlation, data";
+
+/// A statement for rows that [`event`] reads; `which` comes after the table's name. Only a segment that is written to is
+/// brought to the newest version: those of earlier days may lack the trace.
+pub(super) fn select<'c>(conn: &'c Connection, which: &str) -> rusqlite::Result<CachedStatement<'c>> {
+    let from = |trace: &str| conn.prepare_cached(&format!("SELECT {COLUMNS}, {trace} FROM events {which}"));
+    from("trace").or_else(|_| from("NULL"))
+}
 
 /// Writes an event.
 pub(super) fn insert(conn: &Connection, event: &Event) -> rusqlite::Result<()> {
     let c = &event.content;
-    conn.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
+    conn.prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
         pos(event.company, event.seq),
         event.accepted_at.millis(),
         random_of(event.id),
@@ -25,6 +32,7 @@ pub(super) fn insert(conn: &Connection, event: &Event) -> rusqlite::Result<()> {
         c.caller_id.as_deref(),
         c.correlation.as_ref().map(Json::get),
         c.data.get(),
+        c.trace.map(Trace::to_bytes),
     ])?;
     Ok(())
 }
@@ -43,6 +51,7 @@ pub(super) fn event(row: &Row) -> rusqlite::Result<Event> {
         caller_id: row.get(9)?,
         correlation: row.get::<_, Option<Box<str>>>(10)?.map(Json::trusted),
         data: Json::trusted(row.get::<_, Box<str>>(11)?),
+        trace: row.get_ref(12)?.as_blob_or_null()?.and_then(Trace::from_bytes),
     };
     let id = EventId::new(accepted_at, row.get(2)?);
     Ok(Event { company: company_of(pos), seq: seq_of(pos), id, accepted_at, content })

@@ -53,8 +53,7 @@ fn find_from(
     let found: Option<i64> =
         stmt.query_row(params![range.0, range.1, id.time().millis(), row::random_of(id)], |r| r.get(0)).optional()?;
     let Some(pos) = found else { return Ok(None) };
-    let sql = format!("SELECT {} FROM events WHERE pos = ?", row::COLUMNS);
-    let event = conn.prepare_cached(&sql)?.query_row([pos], row::event)?;
+    let event = row::select(conn, "WHERE pos = ?")?.query_row([pos], row::event)?;
     Ok(Some(event).filter(|e| e.id == id))
 }
 

@@ -23,7 +23,7 @@ pub(super) const SCHEMA: Schema = Schema {
     page_bytes: PAGE_BYTES,
     synced: true,
     cache_kib: 8 << 10,
-    migrations: &[include_str!("../schema/log_1.sql")],
+    migrations: &[include_str!("../schema/log_1.sql"), include_str!("../schema/log_2.sql")],
 };
 
 /// The key of a position's row.
