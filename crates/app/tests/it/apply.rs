@@ -1,17 +1,20 @@
 //! `tillstream apply`, `export` and `companies`: a hub as a file says, and its companies, from the command line.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::support::cli::Output;
 use crate::support::{SOON, Stage, command, order, run};
 
 const TOKEN: &str = "Bearer s3cret-t0ken-of-erp";
+const CONTACT_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 /// Runs a command with a file that it names `hub.yaml`.
 fn with_file(stage: &Stage, text: &str, arguments: &[&str]) -> Output {
     std::fs::write(stage.hub.folder().join("hub.yaml"), text).unwrap();
     let mut command = command(&stage.hub, arguments);
-    command.env("ERP_TOKEN", TOKEN);
+    command.env("ERP_TOKEN", TOKEN).env("CONTACT_SECRET", CONTACT_SECRET);
     run(command, "")
 }
 
@@ -78,7 +81,7 @@ async fn only_what_differs_is_changed_and_only_what_is_pruned_is_deleted() {
     let told: Value = serde_json::from_str(succeeded(&changed)).unwrap();
     let difference = json!({"path": "delivery.max_in_flight", "before": 8, "after": 9});
     let step = json!({"action": "change", "object": "integration erp", "differences": [difference]});
-    assert_eq!(told, json!({"changes": [step], "applied": true, "signing_secrets": {}}));
+    assert_eq!(told, json!({"changes": [step], "applied": true, "secrets": {}}));
     assert_eq!(stage.api.all("/v1/integrations").await.len(), 2);
     let pruned = apply(&stage, less, &["--yes", "--prune"]);
     assert_eq!(succeeded(&pruned), "- integration web\n1 change applied\n");
@@ -192,4 +195,74 @@ async fn an_operator_looks_after_companies_from_the_command_line() {
     assert!(wrong.stderr.contains("retention_days"), "{wrong:?}");
     let unknown = run_as(&["show", "none"]);
     assert!(unknown.code == 1 && unknown.stderr.contains("none"), "{unknown:?}");
+}
+
+const PEOPLE: &str = "contacts:\n  Ops: {channel: {kind: webhook, url: \"http://ops.example/a\"}}\n  \
+    Given: {channel: {kind: webhook, url: \"http://ops.example/b\", secret: \"${CONTACT_SECRET}\"}, on: [site.silent]}\n\
+    keys:\n  till: {scopes: [\"events:write\"], sites: [\"175\"]}\n";
+
+/// The secrets that a run told, by what they are of.
+fn secrets(output: &Output) -> BTreeMap<String, String> {
+    let lines = succeeded(output).lines().filter_map(|line| line.strip_prefix("secret of "));
+    lines.filter_map(|line| line.split_once(", shown this once: ")).map(|(a, b)| (a.to_owned(), b.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contacts_and_keys_are_made_once_and_what_the_hub_made_for_them_is_shown_once() {
+    let stage = Stage::new().await;
+    let made = apply(&stage, PEOPLE, &["--yes"]);
+    let secrets = secrets(&made);
+    assert_eq!(secrets.keys().collect::<Vec<_>>(), ["contact Ops", "key till"], "{made:?}");
+    assert!(secrets["contact Ops"].starts_with("whsec_") && !made.stdout.contains(CONTACT_SECRET), "{made:?}");
+    let till = stage.api.with_key(&secrets["key till"]);
+    assert_eq!(till.get("/v1/session").await.expect(200)["kind"], "key");
+    assert_eq!(succeeded(&apply(&stage, PEOPLE, &["--yes"])), "nothing to do\n");
+    let contacts = stage.api.all("/v1/notifications").await;
+    let given = contacts.iter().find(|c| c["name"] == "Given").unwrap();
+    assert_eq!(given["channel"]["secret"], format!("…{}", &CONTACT_SECRET[CONTACT_SECRET.len() - 4..]));
+    for format in ["yaml", "json"] {
+        let exported = run(command(&stage.hub, &["export", "--format", format]), "");
+        assert!(succeeded(&exported).contains("till") && !exported.stdout.contains("secret"), "{exported:?}");
+        assert_eq!(succeeded(&apply(&stage, &exported.stdout, &["--yes", "--prune"])), "nothing to do\n");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contact_is_changed_in_place_and_a_key_never() {
+    let stage = Stage::new().await;
+    succeeded(&apply(&stage, PEOPLE, &["--yes"]));
+    let before = stage.api.all("/v1/notifications").await;
+    let moved = apply(&stage, &PEOPLE.replace("example/a", "example/c"), &["--yes"]);
+    let line = "    channel.url: http://ops.example/a -> http://ops.example/c";
+    assert_eq!(succeeded(&moved), format!("~ contact Ops\n{line}\n1 change applied\n"), "no new secret is made");
+    let after = stage.api.all("/v1/notifications").await;
+    let ids = |contacts: &[Value]| contacts.iter().map(|c| c["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&before), ids(&after));
+    let wider = apply(&stage, "keys: {till: {scopes: [\"events:write\", \"sites:read\"]}}", &["--yes"]);
+    assert_eq!(wider.code, 2, "{wider:?}");
+    assert!(wider.stderr.contains("key till: scopes") && wider.stderr.contains("another name"), "{wider:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pruning_keeps_the_key_that_asks() {
+    let stage = Stage::new().await;
+    succeeded(&apply(&stage, PEOPLE, &["--yes"]));
+    let others = stage.api.all("/v1/keys").await.len() - 1;
+    assert!(others > 0);
+    let pruned = apply(&stage, "{contacts: {Ops: {}}, keys: {}}", &["--yes", "--prune"]);
+    assert!(succeeded(&pruned).lines().any(|line| line == "- contact Given"), "{pruned:?}");
+    assert_eq!(pruned.stdout.matches("- key ").count(), others, "{pruned:?}");
+    let own = stage.api.get("/v1/session").await.expect(200);
+    let left = stage.api.all("/v1/keys").await;
+    assert_eq!((left.len(), &left[0]["id"]), (1, &own["id"]));
+    assert_eq!(stage.api.all("/v1/notifications").await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_may_not_see_keys_exports_the_rest_and_says_so() {
+    let stage = Stage::new().await;
+    let reader = stage.holder(json!({"name": "reader", "scopes": ["sites:read", "integrations:read"]})).await;
+    let exported = run(command(&stage.hub, &["export", "--key", reader.key()]), "");
+    assert!(!succeeded(&exported).contains("keys") && exported.stdout.contains("contacts"), "{exported:?}");
+    assert!(exported.stderr.contains("the keys are left out"), "{exported:?}");
 }

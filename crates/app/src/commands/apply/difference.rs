@@ -21,7 +21,7 @@ const SECRET: [&str; 12] = [
     "key",
 ];
 /// What a masked secret begins with, as the hub shows it.
-const MASK: char = '…';
+pub const MASK: char = '…';
 
 /// A setting that is to be another.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -1,10 +1,12 @@
 //! `tillstream export`: what a hub is, as a file for `tillstream apply`.
 
 use clap::ValueEnum;
+use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use super::plan::{OF_INTEGRATIONS, OF_SITES, without};
-use crate::api_client::{Api, HubArgs};
+use super::called::{Called, OF_CONTACTS, OF_KEYS};
+use super::noun::{OF_INTEGRATIONS, OF_SITES, without};
+use crate::api_client::{Api, HubArgs, Refused};
 use crate::commands::companies;
 use crate::output;
 
@@ -14,7 +16,8 @@ Examples:
   tillstream export --company acme --key tsk_… --format json
 
 Secrets are masked, and mean \"unchanged\" to the hub they are from. For another hub write
-${NAME} in their place. Sites that nobody has saved are left out.";
+${NAME} in their place. Sites that nobody has saved are left out. Keys are listed without
+what opens: `tillstream apply` makes new ones elsewhere.";
 
 /// Most things of a kind.
 const MOST: usize = 100_000;
@@ -69,8 +72,38 @@ async fn document(api: &Api, company: Option<&str>) -> anyhow::Result<Value> {
     document.insert("sites".into(), Value::Object(sites.collect()));
     let integrations = api.list("/integrations", MOST).await?;
     let integrations = integrations.iter().filter_map(|integration| thing(integration, &OF_INTEGRATIONS));
-    document.insert("integrations".into(), Value::Object(integrations.map(without_keys).collect()));
+    document.insert("integrations".into(), Value::Object(integrations.map(without_signing).collect()));
+    let contacts = api.list(Called::Contact.list(), MOST).await?;
+    document.insert("contacts".into(), by_name(&contacts, &OF_CONTACTS).map(without_secret).collect());
+    match keys(api).await? {
+        Some(keys) => drop(document.insert("keys".into(), by_name(&keys, &OF_KEYS).collect())),
+        None => eprintln!("tillstream: the keys are left out, because this key may not see them"),
+    }
     Ok(document.into())
+}
+
+/// None for a key that may not see keys.
+async fn keys(api: &Api) -> anyhow::Result<Option<Vec<Value>>> {
+    match api.list(Called::Key.list(), MOST).await {
+        Ok(keys) => Ok(Some(keys)),
+        Err(e) if e.downcast_ref::<Refused>().is_some_and(|r| r.status == StatusCode::FORBIDDEN) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// By their names; those that share one by their ids.
+fn by_name<'a>(things: &'a [Value], read_only: &'a [&str]) -> impl Iterator<Item = (String, Value)> + 'a {
+    let is_shared = |name: &str| things.iter().filter(|thing| thing["name"] == name).nth(1).is_some();
+    things.iter().filter_map(move |value| {
+        let (id, mut thing) = thing(value, read_only)?;
+        match value["name"].as_str().filter(|name| !is_shared(name)) {
+            Some(name) => {
+                thing.as_object_mut()?.remove("name");
+                Some((name.to_owned(), thing))
+            }
+            None => Some((id, thing)),
+        }
+    })
 }
 
 /// By its id, without what is not written and what nobody set.
@@ -82,9 +115,16 @@ fn thing(value: &Value, read_only: &[&str]) -> Option<(String, Value)> {
 }
 
 /// Keys that sign are the hub's to make; a masked one would be of no use elsewhere.
-fn without_keys((id, mut integration): (String, Value)) -> (String, Value) {
+fn without_signing((id, mut integration): (String, Value)) -> (String, Value) {
     if let Some(members) = integration.as_object_mut() {
         members.remove("signing");
     }
     (id, integration)
+}
+
+fn without_secret((name, mut contact): (String, Value)) -> (String, Value) {
+    if let Some(channel) = contact["channel"].as_object_mut() {
+        channel.remove("secret");
+    }
+    (name, contact)
 }

@@ -12,6 +12,9 @@ use crate::config::Wrong;
 /// Largest file, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 
+/// The scope that makes a key an operator's.
+const OPERATOR: &str = "instance";
+
 /// What is wanted. What a section leaves out stays as it is; so does a section that is left out.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +28,12 @@ pub struct Wanted {
     /// Integrations by their ids.
     #[serde(default)]
     pub integrations: Option<BTreeMap<String, Map<String, Value>>>,
+    /// Contacts by their names.
+    #[serde(default)]
+    pub contacts: Option<BTreeMap<String, Map<String, Value>>>,
+    /// Keys by their names.
+    #[serde(default)]
+    pub keys: Option<BTreeMap<String, Map<String, Value>>>,
 }
 
 /// A company.
@@ -76,15 +85,28 @@ fn parse(text: &str, form: Form, environment: &BTreeMap<String, String>) -> Resu
     };
     let mut missing = Vec::new();
     let company = wanted.company.iter_mut().map(|c| &mut c.settings);
-    let sections = [&mut wanted.sites, &mut wanted.integrations];
+    let sections = [&mut wanted.sites, &mut wanted.integrations, &mut wanted.contacts, &mut wanted.keys];
     let things = sections.into_iter().flatten().flat_map(BTreeMap::values_mut).chain(company);
     for value in things.flat_map(Map::values_mut) {
         fill_in(value, environment, &mut missing)?;
     }
     missing.dedup();
+    check_keys(&wanted)?;
     match missing.is_empty() {
         true => Ok(wanted),
         false => Err(format!("not set in the environment: {}", missing.join(", "))),
+    }
+}
+
+/// An operator's key belongs to no company, so it would be missed in the company's list and made again each time.
+fn check_keys(wanted: &Wanted) -> Result<(), String> {
+    let is_operators = |key: &Map<String, Value>| {
+        key.get("scopes").and_then(Value::as_array).is_some_and(|s| s.contains(&OPERATOR.into()))
+    };
+    let mut keys = wanted.keys.iter().flatten().filter(|_| wanted.company.is_some());
+    match keys.find(|(_, key)| is_operators(key)) {
+        Some((name, _)) => Err(format!("key {name}: a company's key does not hold the scope {OPERATOR}")),
+        None => Ok(()),
     }
 }
 
@@ -177,6 +199,7 @@ mod tests {
             ("site: {}", "site"),
             ("sites: [a]", "line 1"),
             ("company: {name: x}", "id"),
+            ("{company: {id: x}, keys: {op: {scopes: [instance]}}}", "key op"),
             ("sites: {a: {name: \"${NO}${HOST}${NEITHER}\"}}", "NO, NEITHER"),
             ("sites: {a: {name: \"${1X}\"}}", "$${"),
             ("sites: {a: {name: \"${HOST\"}}", "$${"),

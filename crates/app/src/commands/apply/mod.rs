@@ -1,8 +1,10 @@
 //! `tillstream apply`: makes a hub what a file says, over its API. And `tillstream export`, the other way.
 
+mod called;
 mod difference;
 pub mod export;
 mod file;
+mod noun;
 mod plan;
 
 use std::collections::BTreeMap;
@@ -12,9 +14,9 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use self::difference::{Difference, How};
+use self::difference::{Difference, How, MASK};
 use self::plan::{Action, Options, Plan, Step};
-use super::integrations::{plain, signing_secret};
+use super::integrations::plain;
 use crate::api_client::HubArgs;
 use crate::config::{self, Wrong};
 use crate::output;
@@ -25,7 +27,7 @@ Examples:
   tillstream apply -f hub.yaml               the same, then asks
   ERP_TOKEN=… tillstream apply -f hub.yaml --yes
 
-A file (YAML, JSON or TOML) has any of three sections:
+A file (YAML, JSON or TOML) has any of these sections:
   company: {id: acme, retention_days: 30}     settings need an operator's key
   sites:
     \"175\": {name: Main Street, store_number: \"0175\"}
@@ -35,10 +37,16 @@ A file (YAML, JSON or TOML) has any of three sections:
       target: {kind: http, url: https://erp.example/hook, authorization: \"Bearer ${ERP_TOKEN}\"}
       events: {entities: [order]}
       status: running
+  contacts:
+    On call: {channel: {kind: webhook, url: https://ops.example/hook}}
+  keys:
+    till-7: {scopes: [\"events:write\"], sites: [\"175\"]}
 
 What the file leaves out stays as it is; null takes a setting away. ${NAME} stands for a
 variable of the environment, $${ for a plain ${. The hub shows only the end of a secret, so
-a secret counts as the same while its end is.";
+a secret counts as the same while its end is. Contacts and keys are called by their names. A
+key that is made is printed once; one that is there is not changed, and with --prune the key
+in use is kept.";
 
 /// What to apply, and how.
 #[derive(clap::Args, Debug)]
@@ -88,7 +96,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     told(&args, &plan, true, &secrets)
 }
 
-/// Does all steps; the signing secrets of integrations that were made.
+/// Does all steps; the secrets that the hub made and shows only now, by what they are of.
 async fn carry_out(plan: &Plan) -> anyhow::Result<BTreeMap<String, String>> {
     let mut secrets = BTreeMap::new();
     for (done, step) in plan.steps.iter().enumerate() {
@@ -104,16 +112,19 @@ async fn carry_out(plan: &Plan) -> anyhow::Result<BTreeMap<String, String>> {
                 return Err(e);
             }
         };
-        if let (Some(id), Some(secret)) = (answer["id"].as_str(), signing_secret(&answer)) {
-            secrets.insert(id.to_owned(), secret.to_owned());
-        }
+        secrets.extend(new_secret(step, &answer).map(|secret| (step.object.clone(), secret.to_owned())));
     }
     Ok(secrets)
 }
 
+fn new_secret<'a>(step: &Step, answer: &'a Value) -> Option<&'a str> {
+    let secret = answer.pointer(step.secret_at?)?.as_str()?;
+    (!secret.starts_with(MASK)).then_some(secret)
+}
+
 fn told(args: &Args, plan: &Plan, applied: bool, secrets: &BTreeMap<String, String>) -> anyhow::Result<()> {
     if args.json {
-        return output::json(&json!({"changes": plan.steps, "applied": applied, "signing_secrets": secrets}));
+        return output::json(&json!({"changes": plan.steps, "applied": applied, "secrets": secrets}));
     }
     if plan.steps.is_empty() {
         return output::line("nothing to do");
@@ -128,7 +139,7 @@ fn told(args: &Args, plan: &Plan, applied: bool, secrets: &BTreeMap<String, Stri
 fn tell_secrets(secrets: &BTreeMap<String, String>) -> anyhow::Result<()> {
     secrets
         .iter()
-        .try_for_each(|(id, secret)| output::line(format!("signing secret of {id}, shown this once: {secret}")))
+        .try_for_each(|(object, secret)| output::line(format!("secret of {object}, shown this once: {secret}")))
 }
 
 /// Asks, where somebody can be asked.

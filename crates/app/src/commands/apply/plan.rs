@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 
 use http::{HeaderValue, Method};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::difference::{Difference, How, all, differences, masked};
+use super::called::Called;
+use super::difference::{Difference, How};
 use super::file::Wanted;
-use crate::api_client::{Api, Tagged, segment};
+use super::noun::{Noun, of_company};
+use crate::api_client::{Api, Tagged};
 use crate::commands::companies;
-use crate::config::Wrong;
 
 /// Most things of a kind that are looked through for what is to be deleted.
 const MOST: usize = 100_000;
-/// Members of sites that are shown and not written.
-pub const OF_SITES: [&str; 5] = ["id", "is_new", "last_event_at", "created_at", "updated_at"];
-/// Members of integrations that are shown and not written.
-pub const OF_INTEGRATIONS: [&str; 6] = ["id", "status_reason", "version", "cursor", "created_at", "updated_at"];
+
+/// A section of a file: things by their ids or names.
+type Things = BTreeMap<String, Map<String, Value>>;
 
 /// What is done to something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -40,22 +40,44 @@ pub struct Step {
     pub object: String,
     /// What is different afterwards.
     pub differences: Vec<Difference>,
+    /// The calls that do it.
     #[serde(skip)]
-    calls: Vec<Call>,
+    pub calls: Vec<Call>,
+    /// Where the first answer has a secret that the hub made and shows only there (RFC 6901).
+    #[serde(skip)]
+    pub secret_at: Option<&'static str>,
 }
 
+impl Step {
+    /// A step whose answers hold no secret.
+    pub fn new(action: Action, object: String, differences: Vec<Difference>, calls: Vec<Call>) -> Self {
+        Self { action, object, differences, calls, secret_at: None }
+    }
+
+    /// That the first answer has a secret there.
+    pub fn with_secret_at(self, pointer: &'static str) -> Self {
+        Self { secret_at: Some(pointer), ..self }
+    }
+}
+
+/// A call of the API.
 #[derive(Debug)]
-struct Call {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-    tag: Option<HeaderValue>,
+pub struct Call {
+    /// How.
+    pub method: Method,
+    /// Where, under `/v1`.
+    pub path: String,
+    /// With what.
+    pub body: Option<Value>,
+    /// Only if it is still what has this tag.
+    pub tag: Option<HeaderValue>,
     /// Whether it names no company.
-    outside: bool,
+    pub outside: bool,
 }
 
 impl Call {
-    fn new(method: Method, path: String, body: Option<Value>, tag: Option<HeaderValue>) -> Self {
+    /// A call in the company that is meant.
+    pub fn new(method: Method, path: String, body: Option<Value>, tag: Option<HeaderValue>) -> Self {
         Self { method, path, body, tag, outside: false }
     }
 }
@@ -92,13 +114,9 @@ impl Plan {
             steps.extend(of_company(&company.id, &company.settings, known, options.how));
             inside = api.in_company(&company.id);
         }
-        let look = Look { api: &inside, nothing_there: is_new, options };
-        let mut deletions = Vec::new();
-        for (section, plan) in [(&wanted.sites, Noun::Site), (&wanted.integrations, Noun::Integration)] {
-            if let Some(things) = section {
-                look.plan(plan, things, &mut steps, &mut deletions).await?;
-            }
-        }
+        let mut look = Look { api: &inside, nothing_there: is_new, options, steps, deletions: Vec::new() };
+        look.at_all(wanted).await?;
+        let Look { mut steps, deletions, .. } = look;
         steps.extend(deletions);
         Ok(Self { steps, outside: api.clone(), inside })
     }
@@ -120,232 +138,88 @@ impl Plan {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Noun {
-    Site,
-    Integration,
-}
-
+/// Compares section after section with what is there.
 struct Look<'a> {
     api: &'a Api,
     nothing_there: bool,
     options: Options,
+    steps: Vec<Step>,
+    deletions: Vec<Step>,
 }
 
 impl Look<'_> {
-    async fn plan(
-        &self,
-        noun: Noun,
-        things: &BTreeMap<String, Map<String, Value>>,
-        steps: &mut Vec<Step>,
-        deletions: &mut Vec<Step>,
-    ) -> anyhow::Result<()> {
-        for (id, wanted) in things {
-            let known = self.find(&noun.path(id)).await?;
-            steps.extend(noun.step(id, wanted, known, self.options.how)?);
+    async fn at_all(&mut self, wanted: &Wanted) -> anyhow::Result<()> {
+        for (section, noun) in [(&wanted.sites, Noun::Site), (&wanted.integrations, Noun::Integration)] {
+            if let Some(things) = section {
+                self.at_ids(noun, things).await?;
+            }
         }
-        if self.options.prune && !self.nothing_there {
-            for thing in self.api.list(noun.list(), MOST).await? {
-                let id = thing["id"].as_str().unwrap_or_default();
-                // A site that nobody made comes back with its next event.
-                if !things.contains_key(id) && thing["is_new"] != true {
-                    let tag = self.find(&noun.path(id)).await?.and_then(|t| t.tag);
-                    deletions.push(noun.deletion(id, tag));
-                }
+        for (section, called) in [(&wanted.contacts, Called::Contact), (&wanted.keys, Called::Key)] {
+            if let Some(things) = section {
+                self.at_names(called, things).await?;
             }
         }
         Ok(())
     }
 
+    async fn at_ids(&mut self, noun: Noun, things: &Things) -> anyhow::Result<()> {
+        for (id, wanted) in things {
+            let known = self.find(&noun.path(id)).await?;
+            self.steps.extend(noun.step(id, wanted, known, self.options.how)?);
+        }
+        if !self.options.prune {
+            return Ok(());
+        }
+        for thing in self.list(noun.list()).await? {
+            let id = thing["id"].as_str().unwrap_or_default();
+            // A site that nobody made comes back with its next event.
+            if !things.contains_key(id) && thing["is_new"] != true {
+                let tag = self.find(&noun.path(id)).await?.and_then(|t| t.tag);
+                self.deletions.push(noun.deletion(id, tag));
+            }
+        }
+        Ok(())
+    }
+
+    async fn at_names(&mut self, called: Called, things: &Things) -> anyhow::Result<()> {
+        let mut others = self.list(called.list()).await?;
+        for (name, wanted) in things {
+            let known = called.find(name, &others)?.map(|n| others.remove(n));
+            let known = match known {
+                Some(known) => self.whole(called, known).await?,
+                None => None,
+            };
+            self.steps.extend(called.step(name, wanted, known, self.options.how)?);
+        }
+        if self.options.prune {
+            self.prune(called, others).await?;
+        }
+        Ok(())
+    }
+
+    /// The key that asks stays: nobody could go on with what is left.
+    async fn prune(&mut self, called: Called, others: Vec<Value>) -> anyhow::Result<()> {
+        let own = self.find("/session").await?.map_or(Value::Null, |own| own.value["id"].clone());
+        for other in others.into_iter().filter(|other| other["id"] != own) {
+            let tag = self.whole(called, other.clone()).await?.and_then(|whole| whole.tag);
+            self.deletions.push(called.deletion(&other, tag));
+        }
+        Ok(())
+    }
+
+    /// As it is read alone, with its tag, if it can be; None when it has just been deleted.
+    async fn whole(&self, called: Called, listed: Value) -> anyhow::Result<Option<Tagged>> {
+        match called {
+            Called::Contact => self.find(&called.path(&listed)).await,
+            Called::Key => Ok(Some(Tagged { value: listed, tag: None })),
+        }
+    }
+
     async fn find(&self, path: &str) -> anyhow::Result<Option<Tagged>> {
         if self.nothing_there { Ok(None) } else { self.api.find(path).await }
     }
-}
 
-impl Noun {
-    fn list(self) -> &'static str {
-        match self {
-            Noun::Site => "/sites",
-            Noun::Integration => "/integrations",
-        }
-    }
-
-    fn path(self, id: &str) -> String {
-        format!("{}/{}", self.list(), segment(id))
-    }
-
-    fn object(self, id: &str) -> String {
-        match self {
-            Noun::Site => format!("site {id}"),
-            Noun::Integration => format!("integration {id}"),
-        }
-    }
-
-    fn deletion(self, id: &str, tag: Option<HeaderValue>) -> Step {
-        let calls = vec![Call::new(Method::DELETE, self.path(id), None, tag)];
-        Step { action: Action::Delete, object: self.object(id), differences: Vec::new(), calls }
-    }
-
-    fn step(
-        self,
-        id: &str,
-        wanted: &Map<String, Value>,
-        known: Option<Tagged>,
-        how: How,
-    ) -> Result<Option<Step>, Wrong> {
-        if wanted.get("id").is_some_and(|written| written != id) {
-            return Err(Wrong::new(format!("{}: its id is written differently inside", self.object(id))));
-        }
-        if known.is_none()
-            && let Some(path) = masked(wanted)
-        {
-            let what = self.object(id);
-            return Err(Wrong::new(format!("{what} is new, and {path} is masked; write the secret, or ${{NAME}}")));
-        }
-        Ok(match self {
-            Noun::Site => of_site(self, id, wanted, known, how),
-            Noun::Integration => of_integration(self, id, wanted, known, how),
-        })
-    }
-}
-
-fn of_company(id: &str, wanted: &Map<String, Value>, known: Option<Tagged>, how: How) -> Option<Step> {
-    let wanted = without(wanted, &companies::READ_ONLY);
-    let put = |body| vec![Call { outside: true, ..Call::new(Method::PUT, companies::path(id), Some(body), None) }];
-    let object = format!("company {id}");
-    let Some(known) = known else {
-        let differences = all(&wanted);
-        let mut body = json!({"name": id});
-        lay_over(&mut body, &wanted);
-        return Some(Step { action: Action::Create, object, differences, calls: put(body) });
-    };
-    let differences = differences(&known.value, &wanted, how);
-    let mut body = Value::Object(companies::writable(&known.value));
-    lay_over(&mut body, &wanted);
-    (!differences.is_empty()).then(|| Step { action: Action::Change, object, differences, calls: put(body) })
-}
-
-/// A site is saved whole.
-fn of_site(noun: Noun, id: &str, wanted: &Map<String, Value>, known: Option<Tagged>, how: How) -> Option<Step> {
-    let wanted = without(wanted, &OF_SITES);
-    let (action, before, tag) = match known {
-        None => (Action::Create, json!({}), None),
-        Some(known) => (Action::Change, known.value, known.tag),
-    };
-    let mut differences = differences(&before, &wanted, how);
-    if before["is_new"] == true {
-        let (before, after) = (json!(true), json!(false));
-        differences.push(Difference { path: "is_new".into(), before, after });
-    }
-    if differences.is_empty() && action == Action::Change {
-        return None;
-    }
-    let mut body = Value::Object(without(before.as_object()?, &OF_SITES));
-    lay_over(&mut body, &wanted);
-    let calls = vec![Call::new(Method::PUT, noun.path(id), Some(body), tag)];
-    Some(Step { action, object: noun.object(id), differences, calls })
-}
-
-/// An integration is made whole, and changed by what is different.
-fn of_integration(noun: Noun, id: &str, wanted: &Map<String, Value>, known: Option<Tagged>, how: How) -> Option<Step> {
-    let status = wanted.get("status").cloned();
-    let mut wanted = without(wanted, &OF_INTEGRATIONS);
-    wanted.remove("status");
-    let switch = |status: &Value| {
-        let verb = if status == "stopped" { "stop" } else { "start" };
-        Call::new(Method::POST, format!("{}/{verb}", noun.path(id)), None, None)
-    };
-    let (action, mut differences, mut calls, is_running) = match known {
-        None => {
-            let mut body = json!({"id": id, "name": id});
-            lay_over(&mut body, &wanted);
-            let call = Call::new(Method::POST, noun.list().to_owned(), Some(body), None);
-            (Action::Create, all(&wanted), vec![call], json!("running"))
-        }
-        Some(known) => {
-            let differences = differences(&known.value, &wanted, how);
-            let call = Call::new(Method::PATCH, noun.path(id), Some(Value::Object(wanted)), known.tag);
-            let calls = if differences.is_empty() { Vec::new() } else { vec![call] };
-            (Action::Change, differences, calls, known.value["status"].clone())
-        }
-    };
-    if let Some(status) = status.filter(|status| *status != is_running) {
-        calls.push(switch(&status));
-        differences.push(Difference { path: "status".into(), before: is_running, after: status });
-    }
-    (!calls.is_empty()).then(|| Step { action, object: noun.object(id), differences, calls })
-}
-
-/// What is left without some members.
-pub fn without(members: &Map<String, Value>, names: &[&str]) -> Map<String, Value> {
-    let kept = members.iter().filter(|(name, _)| !names.contains(&name.as_str()));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-/// Puts what is wanted in its place, objects into each other; null takes away (RFC 7396).
-fn lay_over(base: &mut Value, wanted: &Map<String, Value>) {
-    if !base.is_object() {
-        *base = json!({});
-    }
-    let Some(members) = base.as_object_mut() else { return };
-    for (name, value) in wanted {
-        match value {
-            Value::Null => drop(members.remove(name)),
-            Value::Object(below) => lay_over(members.entry(name).or_insert(Value::Null), below),
-            value => drop(members.insert(name.clone(), value.clone())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known(value: Value) -> Option<Tagged> {
-        Some(Tagged { value, tag: Some(HeaderValue::from_static("\"3\"")) })
-    }
-
-    fn step(noun: Noun, wanted: Value, known: Option<Tagged>) -> Option<Step> {
-        noun.step("erp", wanted.as_object().unwrap(), known, How::default()).unwrap()
-    }
-
-    #[test]
-    fn a_site_is_saved_whole_with_the_tag_it_was_read_with() {
-        let there = json!({"id": "erp", "name": "Old", "aliases": ["a"], "money": {"precision": 2, "rounding": "up"},
-            "is_new": false, "last_event_at": null, "created_at": "x", "updated_at": "y"});
-        assert!(step(Noun::Site, json!({"name": "Old", "created_at": "z"}), known(there.clone())).is_none());
-        let made = step(Noun::Site, json!({"name": "New", "money": {"precision": 3}}), known(there.clone())).unwrap();
-        let call = &made.calls[0];
-        let body = json!({"name": "New", "aliases": ["a"], "money": {"precision": 3, "rounding": "up"}});
-        assert_eq!((call.body.as_ref(), call.tag.is_some(), made.differences.len()), (Some(&body), true, 2));
-        let mut new = there;
-        new["is_new"] = true.into();
-        assert_eq!(step(Noun::Site, json!({}), known(new)).unwrap().differences[0].path, "is_new");
-        assert_eq!(step(Noun::Site, json!({}), None).unwrap().action, Action::Create);
-    }
-
-    #[test]
-    fn an_integration_is_patched_and_switched_only_where_it_differs() {
-        let there =
-            || known(json!({"id": "erp", "name": "ERP", "status": "running", "delivery": {"max_in_flight": 32}}));
-        assert!(step(Noun::Integration, json!({"id": "erp", "status": "running", "version": 9}), there()).is_none());
-        let verbs = |step: &Step| step.calls.iter().map(|c| format!("{} {}", c.method, c.path)).collect::<Vec<_>>();
-        let stopped = step(Noun::Integration, json!({"status": "stopped"}), there()).unwrap();
-        assert_eq!(verbs(&stopped), ["POST /integrations/erp/stop"]);
-        let both = step(Noun::Integration, json!({"name": "X", "status": "stopped"}), there()).unwrap();
-        assert_eq!(verbs(&both), ["PATCH /integrations/erp", "POST /integrations/erp/stop"]);
-        assert_eq!(both.calls[0].body, Some(json!({"name": "X"})));
-        let new = step(Noun::Integration, json!({"target": {"url": "u"}, "status": "stopped"}), None).unwrap();
-        assert_eq!(verbs(&new), ["POST /integrations", "POST /integrations/erp/stop"]);
-        assert_eq!(new.calls[0].body, Some(json!({"id": "erp", "name": "erp", "target": {"url": "u"}})));
-    }
-
-    #[test]
-    fn what_cannot_be_is_said_before_anything_is_done() {
-        let wrong = |wanted: Value, known: Option<Tagged>| {
-            Noun::Integration.step("erp", wanted.as_object().unwrap(), known, How::default()).unwrap_err().to_string()
-        };
-        assert!(wrong(json!({"id": "web"}), None).contains("written differently"));
-        assert!(wrong(json!({"target": {"authorization": "…1234"}}), None).contains("target.authorization is masked"));
+    async fn list(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        if self.nothing_there { Ok(Vec::new()) } else { self.api.list(path, MOST).await }
     }
 }
