@@ -17,6 +17,7 @@ mod live;
 mod migrate;
 mod network;
 mod nodes;
+mod notices;
 mod outage;
 mod postgres;
 #[path = "../chaos/producer.rs"]
