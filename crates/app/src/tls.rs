@@ -14,8 +14,8 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-/// How often the files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// How often the files are looked at: they are small, and who changes them wants to see it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Protocols over TLS, the better first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
@@ -68,24 +68,30 @@ impl Tls {
         self.config.clone().into()
     }
 
-    /// Looks at the files until `stop`. What cannot be used is said, and the certificate before it stays.
+    /// Looks at the files until `stop`. What cannot be used is said once, and the certificate before it stays.
     pub async fn watch(self, stop: CancellationToken) {
         let mut looks = tokio::time::interval(LOOK_EVERY);
+        let mut wrong = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = looks.tick() => {}
             }
-            let tls = self.clone();
-            match tokio::task::spawn_blocking(move || tls.look()).await {
-                Ok(Ok(true)) => tracing::info!(file = %self.files.cert.display(), "a new certificate is in use"),
-                Ok(Ok(false)) => {}
-                Ok(Err(error)) => {
-                    tracing::warn!(error = %format!("{error:#}"), "the new certificate cannot be used; the one before it stays")
-                }
-                Err(error) => tracing::warn!(%error, "the certificate could not be looked at"),
+            let before = wrong;
+            wrong = self.look_beside().await.err().map(|error| format!("{error:#}"));
+            if let Some(error) = wrong.as_ref().filter(|_| wrong != before) {
+                tracing::warn!(error, "the new certificate cannot be used; the one before it stays");
             }
         }
+    }
+
+    /// Looks where reading files holds up nothing else.
+    async fn look_beside(&self) -> anyhow::Result<()> {
+        let tls = self.clone();
+        if tokio::task::spawn_blocking(move || tls.look()).await?? {
+            tracing::info!(file = %self.files.cert.display(), "a new certificate is in use");
+        }
+        Ok(())
     }
 
     /// Takes what is in the files if it is something else; whether it was.

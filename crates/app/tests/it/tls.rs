@@ -45,9 +45,7 @@ impl Secured {
     async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("tillstream-test-").tempdir().expect("a folder");
         database::make(folder.path()).await;
-        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
-        std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).expect("written");
-        std::fs::write(folder.path().join("key.pem"), made.signing_key.serialize_pem()).expect("written");
+        let cert = write_certificate(folder.path());
         let mut command = tillstream(folder.path());
         command.args(["serve", "--data", "data", "--listen", "0.0.0.0:0"]);
         command.args(["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
@@ -55,20 +53,29 @@ impl Secured {
         let (told, log) = (file("told.txt"), file("hub.log"));
         let child = command.stdin(Stdio::null()).stdout(told).stderr(log).spawn().expect("the hub starts");
         let port = eventually("the hub says where it is", SOON, async || port_in(&said(folder.path()))).await;
-        Self { folder, child, address: ([127, 0, 0, 1], port).into(), cert: made.cert.der().clone() }
+        Self { folder, child, address: ([127, 0, 0, 1], port).into(), cert }
     }
 
     /// A connection on which these protocols were offered.
     async fn connect(&self, protocols: &[&str]) -> TlsStream<TcpStream> {
+        self.try_connect(&self.cert, protocols).await.expect("a handshake")
+    }
+
+    /// A connection with a hub that shows this certificate.
+    async fn try_connect(
+        &self,
+        shown: &CertificateDer<'static>,
+        protocols: &[&str],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let mut roots = RootCertStore::empty();
-        roots.add(self.cert.clone()).expect("a root");
+        roots.add(shown.clone()).expect("a root");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
         let mut config = builder.expect("versions").with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = protocols.iter().map(|p| p.as_bytes().to_vec()).collect();
         let stream = TcpStream::connect(self.address).await.expect("a connection");
         let name = ServerName::try_from("localhost").expect("a name");
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
     /// Sends a request over HTTP/2.
@@ -82,6 +89,14 @@ impl Secured {
         let (head, body) = sender.send_request(request).await.expect("an answer").into_parts();
         Response::from_parts(head, body.collect().await.expect("its body").to_bytes())
     }
+}
+
+/// Writes a new certificate and its key.
+fn write_certificate(folder: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(folder.join("cert.pem"), made.cert.pem()).expect("written");
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).expect("written");
+    made.cert.der().clone()
 }
 
 fn said(folder: &Path) -> String {
@@ -135,6 +150,15 @@ async fn who_does_not_speak_tls_is_not_answered_and_does_not_stay() {
     let ended = tokio::time::timeout(HANDSHAKE_PATIENCE, silent.read(&mut [0; 16])).await;
     assert!(matches!(ended, Ok(Ok(0) | Err(_))), "the connection is closed: {ended:?}");
     assert!(started.elapsed() > Duration::from_secs(5), "not before the deadline");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_changes_on_disk_is_shown_without_a_restart() {
+    let hub = Secured::start().await;
+    hub.connect(&["h2"]).await;
+    let new = write_certificate(hub.folder.path());
+    eventually("the new certificate is shown", SOON, async || hub.try_connect(&new, &["h2"]).await.ok()).await;
+    hub.try_connect(&hub.cert, &["h2"]).await.expect_err("the one before it is shown no more");
 }
 
 #[test]
