@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::integrations::{flatten, plain};
+use super::one::One;
 use crate::api_client::{Api, HubArgs, segment};
 use crate::output;
 
@@ -58,18 +59,6 @@ enum Verb {
         #[command(flatten)]
         one: One,
     },
-}
-
-/// One company.
-#[derive(clap::Args, Debug)]
-struct One {
-    /// Its id
-    id: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    hub: HubArgs,
 }
 
 /// What to save; what is left out stays as it is.

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
+use super::one::One;
 use crate::api_client::{Api, HubArgs, segment};
 use crate::output;
 
@@ -41,15 +42,6 @@ enum Verb {
     Cancel(One),
 }
 
-/// One job.
-#[derive(clap::Args, Debug)]
-struct One {
-    /// Its id
-    id: String,
-    #[command(flatten)]
-    all: All,
-}
-
 /// How it is printed, and of which hub.
 #[derive(clap::Args, Debug)]
 struct All {
@@ -67,15 +59,15 @@ struct All {
 pub async fn run(args: Args) -> anyhow::Result<()> {
     match &args.verb {
         Verb::List(all) => list(&all.hub.api()?, all.json).await,
-        Verb::Show(one) => output::json(&one.all.hub.api()?.get(&path(&one.id)).await?),
+        Verb::Show(one) => output::json(&one.hub.api()?.get(&path(&one.id)).await?),
         Verb::Wait(one) => {
-            let api = one.all.hub.api()?;
+            let api = one.hub.api()?;
             let job = wait(&api, api.get(&path(&one.id)).await?).await?;
-            show(&job, one.all.json)
+            show(&job, one.json)
         }
         Verb::Cancel(one) => {
-            let job = one.all.hub.api()?.post(&format!("{}/cancel", path(&one.id)), None).await?;
-            show(&job, one.all.json)
+            let job = one.hub.api()?.post(&format!("{}/cancel", path(&one.id)), None).await?;
+            show(&job, one.json)
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::config::{self, Config, ConfigFile, MasterKeySource, Written, Wrong};
+use super::place::Place;
+use crate::config::{Config, MasterKeySource, Wrong};
 use crate::output;
 use crate::wire::{self, MasterKey};
 
@@ -38,23 +39,11 @@ enum Verb {
     },
     /// Seal every stored secret anew under a new key
     Rotate {
-        /// The stopped hub's data folder [default: data]
-        #[arg(long, value_name = "DIR")]
-        data: Option<PathBuf>,
-        /// The PostgreSQL server that holds the hub's state instead of the folder
-        #[arg(long, value_name = "URL")]
-        database: Option<String>,
-        /// File with certificates that the database server's may be signed with
-        #[arg(long, value_name = "FILE")]
-        database_ca: Option<PathBuf>,
-        /// File with the hub's master key [default: <DATA>.master-key]
-        #[arg(long, value_name = "FILE")]
-        master_key_file: Option<PathBuf>,
         /// Print what was done as JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        file: ConfigFile,
+        place: Place,
     },
 }
 
@@ -69,10 +58,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
             let key = MasterKey::random().create(&file)?;
             output::line(format!("{} has a new master key, {}", file.display(), key.id()))
         }
-        Verb::Rotate { data, database, database_ca, master_key_file, json, file } => {
-            let written = Written { data, database, database_ca, master_key_file, ..Written::default() };
-            rotate(&config::load(&file, written)?, json).await
-        }
+        Verb::Rotate { json, place } => rotate(&place.config()?, json).await,
     }
 }
 

@@ -13,6 +13,7 @@ pub mod keys;
 pub mod listen;
 pub mod master_key;
 pub mod migrate;
+mod one;
 pub mod place;
 pub mod replay;
 pub mod restore;

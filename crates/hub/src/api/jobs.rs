@@ -112,18 +112,24 @@ pub async fn list_jobs(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<JobView>>> {
     let company = caller.company(Scope::DeliveriesRead)?.no;
-    let after = paging.after.unwrap_or_default();
-    let most = jobs::MAX_ENDED + jobs::MAX_RUNNING;
-    let mut found = documents::list::<Job>(hub.state(), Some(company), &after, most).await?;
-    found.retain(|job| reaches(&caller, &job.value));
-    let more = found.len() > paging.limit.get();
-    found.truncate(paging.limit.get());
-    let next = found.last().filter(|_| more).map(|job| job.id.clone());
-    let mut items = Vec::with_capacity(found.len());
-    for job in found {
-        items.push(shown(&hub, job).await?);
+    let found = reached(&hub, &caller, company, &paging).await?;
+    let page = Listing::of_more(found, &paging, |job| &job.id);
+    page.try_map(|job| shown(&hub, job)).await.map(Json)
+}
+
+/// One more than a page of the jobs that the caller reaches, if there are so many.
+async fn reached(hub: &Hub, caller: &Caller, company: CompanyNo, paging: &Paging) -> Result<Vec<Saved<Job>>> {
+    let wanted = paging.limit.get() + 1;
+    let (mut found, mut after) = (Vec::new(), paging.after.clone().unwrap_or_default());
+    loop {
+        let some = documents::list::<Job>(hub.state(), Some(company), &after, wanted).await?;
+        let last = some.last().filter(|_| some.len() == wanted).map(|job| job.id.clone());
+        found.extend(some.into_iter().filter(|job| reaches(caller, &job.value)));
+        match last.filter(|_| found.len() < wanted) {
+            Some(last) => after = last,
+            None => return Ok(found),
+        }
     }
-    Ok(Json(Listing { items, next }))
 }
 
 /// Read a job

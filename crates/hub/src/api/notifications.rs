@@ -35,17 +35,11 @@ pub async fn list_contacts(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<ContactView>>> {
     caller.may(Scope::IntegrationsRead)?;
-    let (limit, after) = (paging.limit.get(), paging.after.as_deref().unwrap_or_default());
+    let after = paging.after.as_deref().unwrap_or_default();
     let mut found = documents::list::<Contact>(hub.state(), owner(&caller), after, MAX_CONTACTS).await?;
     found.retain(|c| reaches(&caller, &c.value));
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|c| c.id.clone());
-    let mut items = Vec::with_capacity(found.len());
-    for contact in found {
-        items.push(view(&hub, owner(&caller), contact, false).await?);
-    }
-    Ok(Json(Listing { items, next }))
+    let page = Listing::of_more(found, &paging, |c| &c.id);
+    page.try_map(|contact| view(&hub, owner(&caller), contact, false)).await.map(Json)
 }
 
 /// Make a contact

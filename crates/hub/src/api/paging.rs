@@ -96,6 +96,15 @@ impl<T> Listing<T> {
     pub fn map<U>(self, view: impl FnMut(T) -> U) -> Listing<U> {
         Listing { items: self.items.into_iter().map(view).collect(), next: self.next }
     }
+
+    /// As [`Listing::map`], where more has to be read of each item.
+    pub async fn try_map<U, F: Future<Output = Result<U>>>(self, mut view: impl FnMut(T) -> F) -> Result<Listing<U>> {
+        let mut items = Vec::with_capacity(self.items.len());
+        for item in self.items {
+            items.push(view(item).await?);
+        }
+        Ok(Listing { items, next: self.next })
+    }
 }
 
 /// The cursor of one list of the state, as callers carry it: the engine's text and a check over it and the list's name.

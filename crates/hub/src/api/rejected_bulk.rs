@@ -90,10 +90,7 @@ pub async fn retry_all_rejected(
     Place(id): Place<String>,
     Doc(wish): Doc<BulkWish>,
 ) -> Result<Response> {
-    let company = caller.company(Scope::DeliveriesWrite)?;
-    let integration = find(&hub, &caller, company, &id).await?;
-    check_target(&integration)?;
-    jobs::accepted(&hub, &caller, company.no, &integration, Work::RetryRejected(wish.filter)).await
+    begun(&hub, &caller, &id, Work::RetryRejected(wish.filter)).await
 }
 
 /// Delete rejected events, by filter
@@ -114,9 +111,16 @@ pub async fn delete_all_rejected(
     Place(id): Place<String>,
     Doc(wish): Doc<BulkWish>,
 ) -> Result<Response> {
+    begun(&hub, &caller, &id, Work::DeleteRejected(wish.filter)).await
+}
+
+async fn begun(hub: &Hub, caller: &Caller, id: &str, work: Work) -> Result<Response> {
     let company = caller.company(Scope::DeliveriesWrite)?;
-    let integration = find(&hub, &caller, company, &id).await?;
-    jobs::accepted(&hub, &caller, company.no, &integration, Work::DeleteRejected(wish.filter)).await
+    let integration = find(hub, caller, company, id).await?;
+    if matches!(work, Work::RetryRejected(_)) {
+        check_target(&integration)?;
+    }
+    jobs::accepted(hub, caller, company.no, &integration, work).await
 }
 
 /// Export rejected events

@@ -182,6 +182,18 @@ pub enum Op {
     Prefix,
 }
 
+/// What an integration's settings say about one site. What is missing is as for every site.
+#[derive(ToSchema)]
+#[schema(example = json!({"availability": true, "authorization": "Bearer s3cret-t0ken"}))]
+pub struct SiteValues {
+    /// Whether the site's events are wanted.
+    #[schema(required = false)]
+    pub availability: bool,
+    /// Value of the `Authorization` header; null: no such header. Written, shown masked.
+    #[schema(value_type = Option<String>, required = false)]
+    pub authorization: Option<String>,
+}
+
 /// How events are delivered.
 #[derive(ToSchema)]
 pub struct Delivery {

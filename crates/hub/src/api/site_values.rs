@@ -4,17 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde::Serialize;
 use serde_json::{Map, Value};
 use tillstream_model::integration::{Settings, Wrong as WrongValue};
 use tillstream_store::state::Integration;
-use utoipa::ToSchema;
 
 use super::docs::{Denied, Guarded, Missing, OfIntegration, Stale, Wrong};
 use super::etag::{self, IfMatch};
 use super::extract::{Caller, Doc, Place};
 use super::integration_doc;
 use super::integrations::{Edit, find};
+use super::schema::SiteValues;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Kind, Problem, Result};
@@ -23,19 +22,6 @@ use crate::problem::{Kind, Problem, Result};
 pub const MAX_SITE: usize = 128;
 /// Every setting with values by site: its name here, and where it stands in an integration.
 const PER_SITE: [(&str, &str); 2] = [("availability", "/availability"), ("authorization", "/target/authorization")];
-
-/// What an integration's settings say about one site. What is missing is as for every site.
-#[derive(Serialize, ToSchema)]
-#[schema(as = SiteValues, example = json!({"availability": true, "authorization": "Bearer s3cret-t0ken"}))]
-#[allow(dead_code, reason = "the shape of what is handled member by member")]
-pub struct SiteValues {
-    /// Whether the site's events are wanted.
-    #[schema(required = false)]
-    pub availability: bool,
-    /// Value of the `Authorization` header; null: no such header. Written, shown masked.
-    #[schema(value_type = Option<String>, required = false)]
-    pub authorization: Option<String>,
-}
 
 /// Read a site's values
 ///

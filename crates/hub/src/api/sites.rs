@@ -110,11 +110,7 @@ pub async fn list_sites(
         bound => of_bound(&hub, company, bound, after).await?,
     };
     let page = Listing::of_more(found, &paging, |s| &s.id);
-    let mut items = Vec::with_capacity(page.items.len());
-    for site in page.items {
-        items.push(view(&hub, company, site).await?);
-    }
-    Ok(Json(Listing { items, next: page.next }))
+    page.try_map(|site| view(&hub, company, site)).await.map(Json)
 }
 
 /// Read a site

@@ -86,11 +86,7 @@ pub async fn list_terminals(
     let found = documents::list::<Terminal>(hub.state(), Some(company.no), &after, paging.limit.get() + 1).await?;
     let own = found.into_iter().map_while(|t| Some(Saved { id: t.id.strip_prefix(&start)?.to_owned(), ..t }));
     let page = Listing::of_more(own, &paging, |t| &t.id);
-    let mut items = Vec::with_capacity(page.items.len());
-    for terminal in page.items {
-        items.push(view(&hub, company, &site, terminal).await?);
-    }
-    Ok(Json(Listing { items, next: page.next }))
+    page.try_map(|terminal| view(&hub, company, &site, terminal)).await.map(Json)
 }
 
 /// Read a terminal

@@ -151,17 +151,14 @@ pub async fn list_users(
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<UserView>>> {
     let company = caller.company(Scope::UsersWrite)?;
-    let limit = paging.limit.get();
     let after = paging.after.as_deref().unwrap_or_default();
-    let mut found = documents::list::<User>(hub.state(), Some(company.no), after, limit + 1).await?;
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next = found.last().filter(|_| more).map(|u| u.id.clone());
-    let mut items = Vec::with_capacity(found.len());
-    for user in &found {
+    let found = documents::list::<User>(hub.state(), Some(company.no), after, paging.limit.get() + 1).await?;
+    let page = Listing::of_more(found, &paging, |u| &u.id);
+    let mut items = Vec::with_capacity(page.items.len());
+    for user in &page.items {
         items.push(view(&hub, company, user).await?);
     }
-    Ok(Json(Listing { items, next }))
+    Ok(Json(Listing { items, next: page.next }))
 }
 
 /// Read somebody

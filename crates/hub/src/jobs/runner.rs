@@ -17,7 +17,7 @@ use crate::documents::{self, Saved};
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Jobs that are run at once.
 const AT_ONCE: usize = 4;
-/// Most names of the list that are read at once.
+/// Names of the list that are read at once.
 const LISTED: usize = 500;
 
 /// A job that is named in the list is given so long to be saved, also by a node whose clock is another.
@@ -56,7 +56,20 @@ pub(crate) async fn run(hub: Hub, ending: CancellationToken) {
 }
 
 async fn look(hub: &Hub, ending: &CancellationToken) -> Result<(), StoreError> {
-    for open in documents::list::<Open>(hub.state(), None, "", LISTED).await? {
+    let mut after = String::new();
+    loop {
+        let page = documents::list::<Open>(hub.state(), None, &after, LISTED).await?;
+        let next = page.last().filter(|_| page.len() == LISTED).map(|open| open.id.clone());
+        look_at(hub, ending, page).await?;
+        match next {
+            Some(next) => after = next,
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn look_at(hub: &Hub, ending: &CancellationToken, page: Vec<Saved<Open>>) -> Result<(), StoreError> {
+    for open in page {
         let company = open.value.company;
         let full = hub.jobs().running().len() >= AT_ONCE;
         if full || hub.jobs().running().contains(&open.id) {

@@ -5,6 +5,7 @@ mod deliveries;
 mod document;
 mod events;
 mod integrations;
+mod jobs;
 mod notice;
 mod people;
 mod retention;

@@ -8,6 +8,7 @@ mod show;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::one::One;
 use crate::api_client::{Api, HubArgs, segment};
 use crate::output;
 
@@ -73,18 +74,6 @@ enum Verb {
     Attempts(history::Attempts),
     /// Events that were given up; show, retry or delete them
     Rejected(rejected::Rejected),
-}
-
-/// One integration.
-#[derive(clap::Args, Debug)]
-struct One {
-    /// Its id
-    id: String,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    #[command(flatten)]
-    hub: HubArgs,
 }
 
 /// How much of a list, and how it is printed.
