@@ -113,6 +113,19 @@ async fn an_integration_that_is_behind_is_told_of_once_and_once_more_when_it_has
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_company_says_itself_how_long_an_event_may_wait_before_it_is_told() {
+    let stage = Stage::new().await;
+    let company = json!({"name": "Default", "lagging_after_seconds": 3});
+    let saved = stage.operator().put("/v1/companies/default", &company).await.expect(200);
+    assert_eq!(saved["lagging_after_seconds"], 3);
+    stage.integration("it", json!({"delivery": {"rate_per_second": 1}})).await;
+    stage.emit(orders(30)).await;
+    assert_eq!(told(&stage, "integration.lagging", 1).await[0]["entity_id"], "it");
+    stage.edit("it", json!({"delivery": {"rate_per_second": 1_000}})).await;
+    told(&stage, "integration.recovered", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_but_the_hub_makes_operational_events() {
     let stage = Stage::new().await;
     for name in ["integration.stopped", "audit.recorded", "site.silent"] {

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use tillstream_model::integration::Wrong as WrongValue;
 use tillstream_model::path::Path;
 use tillstream_store::Retention;
-use tillstream_store::state::{Company, CompanyStatus, CreateError, Limits, Rules, UnknownSites};
+use tillstream_store::state::{Company, CompanyStatus, CreateError, Rules, UnknownSites};
 use utoipa::ToSchema;
 
 use super::audit::{self, Change};
+use super::company_limits::LimitsView;
 use super::docs::{Denied, Missing, Wrong, WrongQuery};
 use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging};
@@ -20,7 +21,6 @@ use super::sites::is_zone;
 use crate::Hub;
 use crate::access::Scope;
 use crate::problem::{Problem, Result};
-use crate::rates::MAX_RATE;
 
 /// Longest external id, in bytes.
 pub const MAX_ID: usize = 64;
@@ -28,9 +28,8 @@ pub const MAX_ID: usize = 64;
 pub const MAX_NAME: usize = 200;
 /// Most paths that are removed before the log.
 pub const MAX_DROPPED: usize = 100;
-
-/// Most bytes in the log that a limit may allow: a pebibyte.
-pub const MAX_STORED_BYTES: u64 = 1 << 50;
+/// Longest wait that a company may call usual, in seconds: 30 days.
+pub const MAX_LAGGING_AFTER: u32 = 30 * 24 * 3_600;
 
 /// A company.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,6 +55,9 @@ pub struct CompanyView {
     /// they are held until a person releases them.
     #[schema(value_type = schema::UnknownSites)]
     pub unknown_sites: UnknownSites,
+    /// An integration whose oldest event has waited so long is told of as lagging; null: as the instance says.
+    #[schema(required = true)]
+    pub lagging_after_seconds: Option<u32>,
     /// Paths inside `data` that are removed before the log.
     pub ingest_drop: Vec<String>,
     /// What it uses now; missing for a key that is bound to sites or integrations.
@@ -70,22 +72,6 @@ pub struct UsageView {
     /// Bytes of its events in the log, as they count for `limits.stored_bytes`.
     #[schema(example = 120_000_000)]
     pub stored_bytes: u64,
-}
-
-/// How much a company may use.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schema(as = Limits)]
-pub struct LimitsView {
-    /// Events accepted in a second, on all nodes together; null: any number.
-    #[schema(minimum = 1, maximum = 1_000_000, required = true)]
-    pub events_per_second: Option<u32>,
-    /// Bytes of events in the log; null: any number.
-    #[schema(maximum = 1_125_899_906_842_624_i64, required = true)]
-    pub stored_bytes: Option<u64>,
-    /// Integrations; null: 1,000.
-    #[schema(minimum = 0, maximum = 1000, required = true)]
-    pub integrations: Option<u32>,
 }
 
 /// A company to be saved; what is left out takes its default.
@@ -110,24 +96,14 @@ pub struct CompanyWritten {
     #[serde(default)]
     #[schema(value_type = schema::UnknownSites, required = false)]
     pub unknown_sites: UnknownSites,
+    /// An integration whose oldest event has waited so long is told of as lagging; as the instance says when left out.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 2_592_000, example = 900)]
+    pub lagging_after_seconds: Option<u32>,
     /// Paths inside `data` that are removed before the log; card data when left out.
     #[serde(default)]
     #[schema(max_items = 100)]
     pub ingest_drop: Option<Vec<String>>,
-}
-
-impl From<Limits> for LimitsView {
-    fn from(l: Limits) -> Self {
-        let Limits { events_per_second, stored_bytes, integrations } = l;
-        LimitsView { events_per_second, stored_bytes, integrations }
-    }
-}
-
-impl From<LimitsView> for Limits {
-    fn from(l: LimitsView) -> Self {
-        let LimitsView { events_per_second, stored_bytes, integrations } = l;
-        Limits { events_per_second, stored_bytes, integrations }
-    }
 }
 
 impl From<&Company> for CompanyView {
@@ -141,6 +117,7 @@ impl From<&Company> for CompanyView {
             timezone: timezone.to_owned(),
             limits: c.rules.limits.into(),
             unknown_sites: c.rules.unknown_sites,
+            lagging_after_seconds: c.rules.lagging_after_seconds,
             ingest_drop: c.ingest_drop.clone(),
             usage: None,
         }
@@ -242,6 +219,7 @@ pub async fn save_company(
         limits: written.limits.into(),
         unknown_sites: written.unknown_sites,
         timezone: written.timezone.unwrap_or_default(),
+        lagging_after_seconds: written.lagging_after_seconds,
     };
     let company = Company { name: written.name, retention, ingest_drop: dropped, rules, ..company };
     let status = if before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
@@ -355,14 +333,9 @@ fn check(id: &str, written: &CompanyWritten) -> Result<Retention> {
     if let Some(zone) = written.timezone.as_ref().filter(|z| !is_zone(z)) {
         wrong.push(WrongValue::new("timezone", format!("\"{zone}\" is no IANA time zone, such as Europe/Vienna")));
     }
-    if written.limits.integrations.is_some_and(|n| n as usize > super::MAX_INTEGRATIONS) {
-        wrong.push(WrongValue::new("limits.integrations", format!("at most {}", super::MAX_INTEGRATIONS)));
-    }
-    if written.limits.events_per_second.is_some_and(|n| !(1..=MAX_RATE).contains(&n)) {
-        wrong.push(WrongValue::new("limits.events_per_second", format!("1 to {MAX_RATE}")));
-    }
-    if written.limits.stored_bytes.is_some_and(|n| n > MAX_STORED_BYTES) {
-        wrong.push(WrongValue::new("limits.stored_bytes", format!("at most {MAX_STORED_BYTES}")));
+    wrong.extend(written.limits.wrong());
+    if written.lagging_after_seconds.is_some_and(|n| !(1..=MAX_LAGGING_AFTER).contains(&n)) {
+        wrong.push(WrongValue::new("lagging_after_seconds", format!("1 to {MAX_LAGGING_AFTER}")));
     }
     let dropped = written.ingest_drop.as_deref().unwrap_or_default();
     if dropped.len() > MAX_DROPPED {
@@ -387,6 +360,8 @@ fn check(id: &str, written: &CompanyWritten) -> Result<Retention> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::company_limits::MAX_STORED_BYTES;
+    use crate::rates::MAX_RATE;
 
     fn written() -> CompanyWritten {
         CompanyWritten {
@@ -395,6 +370,7 @@ mod tests {
             timezone: None,
             limits: LimitsView::default(),
             unknown_sites: UnknownSites::default(),
+            lagging_after_seconds: None,
             ingest_drop: None,
         }
     }
@@ -416,17 +392,21 @@ mod tests {
                 integrations: Some(1_001),
             },
             unknown_sites: UnknownSites::Hold,
+            lagging_after_seconds: Some(0),
             ingest_drop: Some(vec!["ok".into(), "a..b".into()]),
         };
         let found = paths("a b", &wrong);
         let limits = ["limits.integrations", "limits.events_per_second", "limits.stored_bytes"];
-        assert_eq!(found, [&["id", "name", "timezone"][..], &limits, &["ingest_drop[1]", "retention_days"]].concat());
+        let rest = ["lagging_after_seconds", "ingest_drop[1]", "retention_days"];
+        assert_eq!(found, [&["id", "name", "timezone"][..], &limits, &rest].concat());
         let most = LimitsView {
             events_per_second: Some(MAX_RATE),
             stored_bytes: Some(MAX_STORED_BYTES),
             integrations: Some(1_000),
         };
-        assert!(paths("a", &CompanyWritten { limits: most, ..written() }).is_empty());
+        let lagging_after = |n| CompanyWritten { limits: most, lagging_after_seconds: Some(n), ..written() };
+        assert!(paths("a", &lagging_after(MAX_LAGGING_AFTER)).is_empty());
+        assert_eq!(paths("a", &lagging_after(MAX_LAGGING_AFTER + 1)), ["lagging_after_seconds"]);
         assert_eq!(paths(&"a".repeat(MAX_ID + 1), &written()), ["id"]);
     }
 

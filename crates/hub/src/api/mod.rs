@@ -6,6 +6,7 @@ mod audit;
 mod body;
 mod brake;
 mod companies;
+mod company_limits;
 mod contact_doc;
 mod credentials;
 mod docs;

@@ -35,12 +35,14 @@ impl Kind for Episode {
 /// Holds the lanes of this node against what was told.
 pub(super) async fn round(hub: &Hub) -> anyhow::Result<()> {
     let mut episodes = episodes(hub).await?;
+    let patience = patience(hub).await?;
     for lane in hub.deliver().standings() {
+        let bound = patience.get(&lane.company).copied().unwrap_or(hub.config().notify.lagging_after);
         if let Some(episode) = episodes.remove(&lane.no) {
-            if has_caught_up(hub, &lane) {
+            if has_waited(hub, &lane).is_some_and(|waited| waited < bound / CAUGHT_UP) {
                 end(hub, &lane, &episode).await?;
             }
-        } else if is_lagging(hub, &lane) {
+        } else if has_waited(hub, &lane).is_some_and(|waited| waited >= bound) {
             begin(hub, &lane).await?;
         }
     }
@@ -51,16 +53,15 @@ pub(super) async fn round(hub: &Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn waited(lane: &Standing, now: Time) -> Duration {
-    lane.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest))
+/// What counts as lagging in the companies that say it themselves.
+async fn patience(hub: &Hub) -> anyhow::Result<BTreeMap<CompanyNo, Duration>> {
+    let said = |c: Company| Some((c.no, Duration::from_secs(c.rules.lagging_after_seconds?.into())));
+    Ok(hub.state().companies().await?.into_iter().filter_map(said).collect())
 }
 
-fn is_lagging(hub: &Hub, lane: &Standing) -> bool {
-    lane.flows && waited(lane, hub.now()) >= hub.config().notify.lagging_after
-}
-
-fn has_caught_up(hub: &Hub, lane: &Standing) -> bool {
-    lane.flows && waited(lane, hub.now()) < hub.config().notify.lagging_after / CAUGHT_UP
+/// How long a lane's oldest event has waited; None where nothing flows: that is told of otherwise.
+fn has_waited(hub: &Hub, lane: &Standing) -> Option<Duration> {
+    lane.flows.then(|| lane.oldest.map_or(Duration::ZERO, |oldest| hub.now().since(oldest)))
 }
 
 async fn episodes(hub: &Hub) -> anyhow::Result<BTreeMap<IntegrationNo, Saved<Episode>>> {

@@ -218,7 +218,7 @@ async fn an_operator_names_the_company() {
     let shown = json!({
         "id": "acme", "name": "acme", "retention_days": 30, "status": "active", "timezone": "UTC",
         "limits": {"events_per_second": null, "stored_bytes": null, "integrations": null}, "unknown_sites": "accept",
-                 "usage": {"stored_bytes": 0}, "ingest_drop": []
+        "lagging_after_seconds": null, "usage": {"stored_bytes": 0}, "ingest_drop": []
     });
     assert_eq!(own["items"], json!([shown]));
 }

@@ -35,6 +35,8 @@ pub struct Rules {
     pub unknown_sites: UnknownSites,
     /// The IANA time zone of its days, such as `Europe/Vienna`; UTC when empty.
     pub timezone: String,
+    /// An integration of it whose oldest event has waited so long is lagging, in seconds; None: the instance's.
+    pub lagging_after_seconds: Option<u32>,
 }
 
 /// Whether a company works.

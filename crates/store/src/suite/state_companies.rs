@@ -30,6 +30,7 @@ pub(super) async fn a_company_is_saved_as_a_whole(engine: &impl Engine) {
         limits: Limits { events_per_second: Some(7), stored_bytes: Some(1 << 40), integrations: None },
         unknown_sites: UnknownSites::Hold,
         timezone: "Europe/Vienna".into(),
+        lagging_after_seconds: Some(60),
     };
     assert!(stores.state.save_company(company.clone()).await.expect("save"));
     assert!(!stores.state.save_company(Company { no: CompanyNo(99), ..company.clone() }).await.expect("save"));
