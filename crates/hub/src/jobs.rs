@@ -1,8 +1,10 @@
 //! Jobs: long work that somebody asked for, with its progress. It goes on after a restart and can be cancelled.
 //!
 //! A job is a document; those under way are also named in a list of the instance, which is all that the runner reads.
-//! Replays are run by their lanes ([`crate::deliver`]), everything else here, by the node that runs the integration.
+//! Replays are run by their lanes ([`crate::deliver`]), everything else here, by the node that runs the integration, or
+//! the one that leads. Most jobs are a company's; one that deletes a company is the instance's, and outlives it.
 
+pub mod deletion;
 mod rejected;
 mod runner;
 mod work;
@@ -13,6 +15,7 @@ use tillstream_model::{CompanyNo, IntegrationNo, Time};
 use tillstream_store::state::{Expected, SaveError};
 use tillstream_store::{State, StoreError};
 
+pub use deletion::Deletion;
 pub use rejected::RejectedFilter;
 pub(crate) use runner::{Runner, run};
 
@@ -59,6 +62,8 @@ pub enum Work {
     RetryRejected(RejectedFilter),
     /// Deletes rejected events.
     DeleteRejected(RejectedFilter),
+    /// Deletes a company with everything it has. Nobody can cancel it, and it does not fail: it tries until it is done.
+    DeleteCompany(Deletion),
 }
 
 /// How a job stands.
@@ -95,7 +100,8 @@ impl Kind for Job {
 /// Names a job that is under way, in the instance's list.
 #[derive(Debug, Serialize, Deserialize)]
 struct Open {
-    company: CompanyNo,
+    /// Whose; None: the instance's.
+    company: Option<CompanyNo>,
 }
 
 impl Kind for Open {
@@ -115,6 +121,7 @@ impl Job {
             Work::Replay(_) => "replay",
             Work::RetryRejected(_) => "retry_rejected",
             Work::DeleteRejected(_) => "delete_rejected",
+            Work::DeleteCompany(_) => "delete_company",
         }
     }
 }
@@ -125,42 +132,62 @@ pub fn new_id(now: Time, random: u32) -> String {
     format!("job_{:012x}{random:08x}", LAST - now.millis())
 }
 
-/// Saves a new job as under way, and lets old ones go. None: too many of the company are under way.
+/// How a slice of a job ended.
+enum Slice {
+    /// Nothing is left.
+    Done,
+    /// It goes on.
+    More,
+    /// The lane has enough to do.
+    Busy,
+    /// It is not this node's any more, or there is no such job.
+    Over,
+}
+
+/// Saves a new job as under way, and lets old ones go. None: too many of the company are under way, or of the instance
+/// when none is named.
 pub async fn start(
     state: &dyn State,
-    company: CompanyNo,
+    of: Option<CompanyNo>,
     id: &str,
     job: &Job,
 ) -> Result<Option<Saved<Job>>, StoreError> {
-    let all = documents::list::<Job>(state, Some(company), "", MAX_ENDED + MAX_RUNNING + 1).await?;
+    let all = documents::list::<Job>(state, of, "", MAX_ENDED + MAX_RUNNING + 1).await?;
     if all.iter().filter(|j| j.value.status == Status::Running).count() >= MAX_RUNNING {
         return Ok(None);
     }
     for old in all.iter().filter(|j| j.value.status != Status::Running).skip(MAX_ENDED - 1) {
-        documents::delete::<Job>(state, Some(company), &old.id).await?;
+        documents::delete::<Job>(state, of, &old.id).await?;
     }
     // The list first: what is named there and not saved is forgotten, what is saved and not named would never run.
-    documents::put(state, None, id, &Open { company }, Expected::Anything).await.map_err(broken)?;
-    documents::put(state, Some(company), id, job, Expected::New).await.map(Some).map_err(broken)
+    documents::put(state, None, id, &Open { company: of }, Expected::Anything).await.map_err(broken)?;
+    documents::put(state, of, id, job, Expected::New).await.map(Some).map_err(broken)
+}
+
+/// Removes a job of the instance that was for nothing.
+pub async fn forget(state: &dyn State, id: &str) -> Result<(), StoreError> {
+    documents::delete::<Open>(state, None, id).await?;
+    documents::delete::<Job>(state, None, id).await?;
+    Ok(())
 }
 
 /// Ends a job as this, unless it has ended before; how it is then. None: there is no such job.
 pub async fn end(
     state: &dyn State,
-    company: CompanyNo,
+    of: Option<CompanyNo>,
     id: &str,
     now: Time,
     change: impl Fn(&mut Job),
 ) -> Result<Option<Saved<Job>>, StoreError> {
     loop {
-        let Some(saved) = documents::get::<Job>(state, Some(company), id).await? else { return Ok(None) };
+        let Some(saved) = documents::get::<Job>(state, of, id).await? else { return Ok(None) };
         if saved.value.status != Status::Running {
             return Ok(Some(saved));
         }
         let mut job = saved.value;
         job.ended_at = Some(now);
         change(&mut job);
-        match documents::put(state, Some(company), id, &job, Expected::Version(saved.version)).await {
+        match documents::put(state, of, id, &job, Expected::Version(saved.version)).await {
             Ok(saved) => {
                 documents::delete::<Open>(state, None, id).await?;
                 return Ok(Some(saved));

@@ -72,7 +72,7 @@ struct Inner {
     clock: Clock,
     config: Config,
     metrics: Metrics,
-    access: Access,
+    access: Arc<Access>,
     people: People,
     ingest: Ingest,
     sites: Arc<Sites>,
@@ -98,11 +98,13 @@ impl Hub {
         let usage = Arc::new(Usage::new(stores.state.clone()));
         let counts = deliver::Counting { meters: metrics.meters.clone(), usage: usage.clone() };
         let live = Live::default();
-        let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets, live.clone()).await?;
+        let access = Arc::new(Access::new(stores.state.clone()));
+        let told = deliver::Told { live: live.clone(), access: access.clone() };
+        let deliver = Deliver::start(&stores, &outbound, &clock, counts, config.budgets, told).await?;
         let sites = Arc::new(Sites::new(stores.state.clone()));
         let terminals = Arc::new(Terminals::new(stores.state.clone()));
         let hub = Hub(Arc::new(Inner {
-            access: Access::new(stores.state.clone()),
+            access,
             ingest: Ingest::new(
                 &stores,
                 sites.clone(),

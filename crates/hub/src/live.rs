@@ -26,7 +26,8 @@ struct Inner {
 }
 
 struct Company {
-    grown: watch::Sender<()>,
+    /// Whether the company is gone.
+    grown: watch::Sender<bool>,
     followers: usize,
 }
 
@@ -52,7 +53,7 @@ impl Live {
         }
         self.0.followers.fetch_add(1, Ordering::AcqRel);
         let followed =
-            companies.entry(company).or_insert_with(|| Company { grown: watch::Sender::new(()), followers: 0 });
+            companies.entry(company).or_insert_with(|| Company { grown: watch::Sender::new(false), followers: 0 });
         followed.followers += 1;
         Ok(Follower { grown: followed.grown.subscribe(), live: self.clone(), company })
     }
@@ -68,7 +69,14 @@ impl Live {
             return;
         }
         if let Some(followed) = self.lock().get(&company) {
-            followed.grown.send_replace(());
+            followed.grown.send_modify(|_| ());
+        }
+    }
+
+    /// A company is gone: whoever follows its log is told that this is the end.
+    pub fn end_of(&self, company: CompanyNo) {
+        if let Some(followed) = self.lock().get(&company) {
+            followed.grown.send_replace(true);
         }
     }
 
@@ -86,7 +94,7 @@ impl Live {
 pub struct Follower {
     live: Live,
     company: CompanyNo,
-    grown: watch::Receiver<()>,
+    grown: watch::Receiver<bool>,
 }
 
 impl Follower {
@@ -104,9 +112,9 @@ impl Follower {
         }
     }
 
-    /// Whether the hub ends.
+    /// Whether the hub ends, or the company is gone.
     pub fn is_ended(&self) -> bool {
-        self.live.0.ending.is_cancelled()
+        self.live.0.ending.is_cancelled() || *self.grown.borrow()
     }
 }
 
@@ -160,6 +168,19 @@ mod tests {
         one.woken().await;
         let quiet = tokio::time::timeout(std::time::Duration::from_millis(20), other.woken()).await;
         assert!(quiet.is_err());
+    }
+
+    #[tokio::test]
+    async fn only_the_streams_of_a_company_that_is_gone_end() {
+        let live = Live::default();
+        let (mut one, other) = (live.follow(ACME).ok().unwrap(), live.follow(CompanyNo(2)).ok().unwrap());
+        one.look();
+        live.grown(ACME);
+        one.woken().await;
+        assert!(!one.is_ended());
+        live.end_of(ACME);
+        one.woken().await;
+        assert!(one.is_ended() && !other.is_ended());
     }
 
     #[tokio::test]

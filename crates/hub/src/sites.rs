@@ -251,9 +251,16 @@ impl Sites {
         let due: Vec<_> =
             lock(&self.heard).iter().filter(|(_, last)| old(last)).map(|(key, last)| (key.clone(), last.at)).collect();
         for ((company, site), at) in due {
-            if let Err(e) = self.note(company, &site, at, now).await {
-                tracing::warn!(error = %e, "sites that were heard from could not be noted; trying again in the next round");
-                return;
+            match self.note(company, &site, at, now).await {
+                Ok(()) => {}
+                Err(SaveError::Store(e)) if e.gone => {
+                    lock(&self.heard).remove(&(company, site));
+                    continue;
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "sites that were heard from could not be noted; trying again in the next round");
+                    return;
+                }
             }
             if let Some(last) = lock(&self.heard).get_mut(&(company, site)) {
                 last.noted = Some(at);

@@ -178,9 +178,16 @@ impl Terminals {
             .collect();
         let mut made = BTreeMap::new();
         for (place, heard) in due {
-            if let Err(e) = self.note(sites, &place, &heard, &mut made, now).await {
-                tracing::warn!(error = %e, "terminals that were heard from could not be noted; trying again in the next round");
-                break;
+            match self.note(sites, &place, &heard, &mut made, now).await {
+                Ok(()) => {}
+                Err(SaveError::Store(e)) if e.gone => {
+                    lock(&self.heard).remove(&place);
+                    continue;
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "terminals that were heard from could not be noted; trying again in the next round");
+                    break;
+                }
             }
             if let Some((_, noted)) = lock(&self.heard).get_mut(&place) {
                 *noted = Some(heard.at);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use tillstream_model::lookup::LookupKey;
 use tillstream_model::{CompanyNo, Seq, Time};
 
-use crate::Result;
+use crate::{Purged, Result};
 
 /// An event to be indexed.
 #[derive(Clone, Debug)]
@@ -42,4 +42,8 @@ pub trait Index: Send + Sync {
 
     /// Drops days of which the log has nothing any more.
     async fn drop_unused(&self) -> Result<()>;
+
+    /// Removes some of what is indexed of a company whose log is closed ([`crate::Log::close`]), in a slice of about
+    /// 5 ms. Nothing of it is added any more.
+    async fn purge(&self, company: CompanyNo) -> Result<Purged>;
 }

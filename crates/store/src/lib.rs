@@ -10,6 +10,7 @@ pub mod bell;
 mod engine;
 pub mod held;
 pub mod index;
+pub mod leaving;
 pub mod log;
 pub mod nodes;
 pub mod page;
@@ -31,6 +32,7 @@ pub use archive::About;
 pub use bell::Bell;
 pub use held::Held;
 pub use index::Index;
+pub use leaving::{Leave, Leaving, Purged};
 pub use log::{Append, AppendError, Appended, DueSegment, Log, ReadLimit, Retention, Room};
 pub use nodes::Nodes;
 pub use page::Page;
@@ -66,14 +68,26 @@ pub struct StoreError {
     pub cause: String,
     /// Its server could not be reached or did not answer; later it may.
     pub away: bool,
+    /// It was for a company that is being deleted, or was.
+    pub gone: bool,
 }
 
 impl StoreError {
     /// An error of something that is there.
     pub fn new(tried: impl Into<String>, cause: impl Into<String>) -> Self {
-        Self { tried: tried.into(), cause: cause.into(), away: false }
+        Self { tried: tried.into(), cause: cause.into(), away: false, gone: false }
+    }
+
+    /// Something for a company that is being deleted, or was: nothing is written for it any more.
+    pub fn gone(tried: impl Into<String>) -> Self {
+        Self { gone: true, ..Self::new(tried, Gone.to_string()) }
     }
 }
+
+/// The company is being deleted, or was.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the company was deleted")]
+pub(crate) struct Gone;
 
 /// The result of a store call.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;

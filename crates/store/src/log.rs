@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tillstream_model::{CompanyNo, Content, Event, EventId, Seq, Time};
 
-use crate::{Bell, Result, StoreError};
+use crate::{Bell, Purged, Result, StoreError};
 
 /// How long idempotency ids are remembered, whatever the retention (`design.md`, "The log").
 pub const IDEMPOTENCY_DAYS: i64 = 7;
@@ -94,6 +94,9 @@ pub enum AppendError {
     /// log. Only a repeat under the same idempotency ids appends nothing twice.
     #[error("nobody knows whether the events are in the log: {0}")]
     Unsure(String),
+    /// The company's log is closed for good ([`Log::close`]).
+    #[error("the company was deleted")]
+    Gone,
 }
 
 impl AppendError {
@@ -104,6 +107,7 @@ impl AppendError {
             AppendError::DiskFull => AppendError::DiskFull,
             AppendError::Unavailable(why) => AppendError::Unavailable(why.clone()),
             AppendError::Unsure(why) => AppendError::Unsure(why.clone()),
+            AppendError::Gone => AppendError::Gone,
         }
     }
 }
@@ -197,4 +201,12 @@ pub trait Log: Send + Sync {
 
     /// Drops a due segment. Its companies' heads stay known, so seqs are not reused.
     async fn drop_segment(&self, name: &str) -> Result<(), StoreError>;
+
+    /// Closes a company's log for good: when this returns, nothing is appended to it any more by whatever node, and it
+    /// reads as empty here; other nodes learn of it within seconds. A repeat is fine.
+    async fn close(&self, company: CompanyNo) -> Result<()>;
+
+    /// Removes some of what a closed log has, idempotency ids too. Appends of others wait for one slice at most, which
+    /// takes about 5 ms. Interrupted, it goes on with the next call. An error for a log that is not closed.
+    async fn purge(&self, company: CompanyNo) -> Result<Purged>;
 }

@@ -5,7 +5,7 @@ use tillstream_model::integration::{Settings, Status};
 use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
 
 pub use crate::records::*;
-use crate::{Answers, Held, Page, Replays, Result, Retention, StoreError, Usage};
+use crate::{Answers, Held, Leave, Page, Replays, Result, Retention, StoreError, Usage};
 
 /// An id is taken already.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +42,7 @@ pub enum SaveError {
 /// - **Secrets** are sealed before they are written and opened when they are read ([`crate::seal`]).
 /// - **Lists** are newest first unless said otherwise, cursor-paged, and cost what a page costs.
 #[async_trait]
-pub trait State: Replays + Usage + Answers + Held {
+pub trait State: Replays + Usage + Answers + Held + Leave {
     /// Makes a company.
     async fn create_company(
         &self,
@@ -52,7 +52,7 @@ pub trait State: Replays + Usage + Answers + Held {
         ingest_drop: Vec<String>,
     ) -> Result<Company, CreateError>;
 
-    /// All companies, by number.
+    /// All companies, by number; those that are being deleted are in no list but [`Leave::leaving`].
     async fn companies(&self) -> Result<Vec<Company>>;
 
     /// Saves everything of a company but its number and external id; whether there is one of this number.

@@ -12,8 +12,9 @@ use tillstream_store::state::{Company, CompanyStatus, CreateError, Rules, Unknow
 use utoipa::ToSchema;
 
 use super::audit::{self, Change};
+use super::company_deletion::{self, DeletionView};
 use super::company_limits::LimitsView;
-use super::docs::{Denied, Missing, Wrong, WrongQuery};
+use super::docs::{Denied, Leaving, Missing, Wrong, WrongQuery};
 use super::extract::{Caller, Doc, Params, Place};
 use super::paging::{Listing, Paging};
 use super::schema;
@@ -43,7 +44,8 @@ pub struct CompanyView {
     /// How long its events are kept.
     #[schema(example = 30)]
     pub retention_days: i64,
-    /// `active` or `suspended`: then it sends and receives nothing, and everything is kept.
+    /// `active`, or `suspended`: then it sends and receives nothing, and everything is kept. An operator also sees those
+    /// that are `deleting`.
     #[schema(value_type = String, example = "active")]
     pub status: CompanyStatus,
     /// The IANA time zone of its days.
@@ -63,6 +65,9 @@ pub struct CompanyView {
     /// What it uses now; missing for a key that is bound to sites or integrations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<UsageView>,
+    /// How far its deletion is; only while it is being deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<DeletionView>,
 }
 
 /// What a company uses now.
@@ -120,6 +125,7 @@ impl From<&Company> for CompanyView {
             lagging_after_seconds: c.rules.lagging_after_seconds,
             ingest_drop: c.ingest_drop.clone(),
             usage: None,
+            deletion: None,
         }
     }
 }
@@ -139,7 +145,10 @@ pub async fn list_companies(
 ) -> Result<Json<Listing<CompanyView>>> {
     let mut all: Vec<Company> = match caller.named_company() {
         Some(own) => vec![(**own).clone()],
-        None if caller.holder().scopes.is_operator() => hub.state().companies().await?,
+        None if caller.holder().scopes.is_operator() => {
+            let leaving = hub.state().leaving().await?.into_iter().map(|l| l.company);
+            hub.state().companies().await?.into_iter().chain(leaving).collect()
+        }
         None => Vec::new(),
     };
     all.sort_by(|a, b| a.external_id.cmp(&b.external_id));
@@ -165,7 +174,10 @@ pub async fn read_company(
     caller: Caller,
     Place(id): Place<String>,
 ) -> Result<Json<CompanyView>> {
-    let company = reached(&hub, &caller, &id).await?;
+    let company = match company_deletion::leaving(&hub, &id).await? {
+        Some(leaving) if is_operators(&caller) => leaving.company,
+        _ => reached(&hub, &caller, &id).await?,
+    };
     Ok(Json(shown(&hub, &caller, &company).await?))
 }
 
@@ -174,13 +186,26 @@ pub async fn reached(hub: &Hub, caller: &Caller, id: &str) -> Result<Company> {
     let own = caller.named_company().filter(|c| c.external_id == id);
     let found = match own {
         Some(own) => Some((**own).clone()),
-        None if caller.holder().scopes.is_operator() && caller.named_company().is_none() => find(hub, id).await?,
+        None if is_operators(caller) => find(hub, id).await?,
         None => None,
     };
     found.ok_or_else(|| unknown(id))
 }
 
-async fn shown(hub: &Hub, caller: &Caller, company: &Company) -> Result<CompanyView> {
+/// Whether an operator asks, for no company.
+fn is_operators(caller: &Caller) -> bool {
+    caller.holder().scopes.is_operator() && caller.named_company().is_none()
+}
+
+/// A company as this caller sees it.
+pub async fn shown(hub: &Hub, caller: &Caller, company: &Company) -> Result<CompanyView> {
+    if company.rules.status == CompanyStatus::Deleting {
+        let deletion = match company_deletion::leaving(hub, &company.external_id).await? {
+            Some(leaving) => Some(company_deletion::progress(hub, leaving).await?),
+            None => None,
+        };
+        return Ok(CompanyView { deletion, ..CompanyView::from(company) });
+    }
     let usage = match caller.is_bound() {
         true => None,
         false => Some(UsageView { stored_bytes: hub.usage().stored_bytes(company.no, hub.now()).await? }),
@@ -198,7 +223,7 @@ async fn shown(hub: &Hub, caller: &Caller, company: &Company) -> Result<CompanyV
     responses(
         (status = 200, description = "As it is now", body = CompanyView),
         (status = 201, description = "Made", body = CompanyView),
-        Denied, Wrong
+        Denied, Wrong, Leaving
     )
 )]
 pub async fn save_company(
@@ -227,57 +252,8 @@ pub async fn save_company(
     Ok((status, Json(shown(&hub, &caller, &company).await?)).into_response())
 }
 
-/// Suspend a company
-///
-/// It sends and receives nothing until it is resumed; its keys are refused. Everything is kept.
-#[utoipa::path(
-    post, path = "/v1/companies/{id}/suspend", tag = "companies",
-    params(("id" = String, Path, description = "The company's external id")),
-    responses((status = 200, description = "As it is now", body = CompanyView), Denied, Missing)
-)]
-pub async fn suspend_company(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Place(id): Place<String>,
-) -> Result<Json<CompanyView>> {
-    set_status(&hub, &caller, &id, CompanyStatus::Suspended, "company.suspended").await
-}
-
-/// Resume a company
-///
-/// What waited is delivered.
-#[utoipa::path(
-    post, path = "/v1/companies/{id}/resume", tag = "companies",
-    params(("id" = String, Path, description = "The company's external id")),
-    responses((status = 200, description = "As it is now", body = CompanyView), Denied, Missing)
-)]
-pub async fn resume_company(
-    State(hub): State<Hub>,
-    caller: Caller,
-    Place(id): Place<String>,
-) -> Result<Json<CompanyView>> {
-    set_status(&hub, &caller, &id, CompanyStatus::Active, "company.resumed").await
-}
-
-async fn set_status(
-    hub: &Hub,
-    caller: &Caller,
-    id: &str,
-    status: CompanyStatus,
-    action: &'static str,
-) -> Result<Json<CompanyView>> {
-    caller.may(Scope::Instance)?;
-    let before = find(hub, id).await?.ok_or_else(|| unknown(id))?;
-    if before.rules.status == status {
-        return Ok(Json(shown(hub, caller, &before).await?));
-    }
-    let company = Company { rules: Rules { status, ..before.rules.clone() }, ..before.clone() };
-    save(hub, caller, Some(before), &company, action).await?;
-    hub.deliver().company_changed(company.no).await?;
-    Ok(Json(shown(hub, caller, &company).await?))
-}
-
-async fn save(
+/// Saves a company that was changed, and notes it.
+pub async fn save(
     hub: &Hub,
     caller: &Caller,
     before: Option<Company>,
@@ -287,7 +263,7 @@ async fn save(
     if before.as_ref() != Some(company) {
         let view = CompanyView::from(company);
         if !hub.state().save_company(company.clone()).await? {
-            return Err(unknown(&view.id));
+            return Err(missing(hub, &view.id).await);
         }
         hub.access().company_changed();
         let mut change = Change::of(action, format!("company {}", view.id)).after(&view);
@@ -301,12 +277,30 @@ async fn make(hub: &Hub, id: &str, name: &str, retention: Retention, dropped: &[
     match hub.state().create_company(id, name, retention, dropped.to_vec()).await {
         Ok(company) => Ok(company),
         // Somebody made it in this moment.
-        Err(CreateError::Taken) => find(hub, id).await?.ok_or_else(|| unknown(id)),
+        Err(CreateError::Taken) => found(hub, id).await,
         Err(CreateError::Store(e)) => Err(e.into()),
     }
 }
 
-async fn find(hub: &Hub, id: &str) -> Result<Option<Company>> {
+/// The company with this external id; why not, when there is none.
+pub async fn found(hub: &Hub, id: &str) -> Result<Company> {
+    match find(hub, id).await? {
+        Some(company) => Ok(company),
+        None => Err(missing(hub, id).await),
+    }
+}
+
+/// Why there is no company of this id.
+async fn missing(hub: &Hub, id: &str) -> Problem {
+    match company_deletion::leaving(hub, id).await {
+        Ok(Some(leaving)) => company_deletion::refused(&leaving),
+        Ok(None) => unknown(id),
+        Err(problem) => problem,
+    }
+}
+
+/// The company with this external id, unless it is being deleted.
+pub async fn find(hub: &Hub, id: &str) -> Result<Option<Company>> {
     Ok(hub.state().companies().await?.into_iter().find(|c| c.external_id == id))
 }
 

@@ -47,6 +47,10 @@ pub struct Missing;
 pub struct Stale;
 /// Answers of calls that give something a name.
 pub struct Conflict;
+/// Answers of calls that stop something.
+pub struct Irrevocable;
+/// Answers of calls that save or switch a company.
+pub struct Leaving;
 /// Answers of calls with a password.
 pub struct Guessed;
 /// Answers of calls with parameters.
@@ -106,6 +110,18 @@ impl IntoResponses for Stale {
 impl IntoResponses for Conflict {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[("409", "Something else has that name")])
+    }
+}
+
+impl IntoResponses for Irrevocable {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("409", "It cannot be stopped any more")])
+    }
+}
+
+impl IntoResponses for Leaving {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        problems(&[("409", "The company of this id is being deleted; wait until the job has ended")])
     }
 }
 

@@ -10,7 +10,7 @@ use tillstream_store::state::{Integration, LogEntry};
 use utoipa::ToSchema;
 
 use super::audit::{self, Change};
-use super::docs::{Denied, Missing, WrongQuery};
+use super::docs::{Denied, Irrevocable, Missing, WrongQuery};
 use super::extract::{Caller, Params, Place};
 use super::paging::{Listing, Paging};
 use crate::Hub;
@@ -27,7 +27,7 @@ pub struct JobView {
     /// Its id.
     #[schema(example = "job_ffe5a1b2c3d40000abcd")]
     pub id: String,
-    /// `replay`, `retry_rejected` or `delete_rejected`.
+    /// `replay`, `retry_rejected`, `delete_rejected` or `delete_company`.
     #[schema(value_type = String, example = "replay")]
     pub kind: &'static str,
     /// The integration it is for; null when it is for none.
@@ -59,12 +59,12 @@ pub struct JobView {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = JobProgress)]
 pub struct ProgressView {
-    /// Events that were looked at.
+    /// Events that were looked at; of a company's deletion those that were removed.
     pub looked_at: u64,
     /// How many there are to look at; null when that is not known.
     #[schema(required = true)]
     pub of: Option<u64>,
-    /// For how many it was done: delivered, tried again, deleted.
+    /// For how many it was done: delivered, tried again, deleted; of a company's deletion all that was removed.
     pub done: u64,
     /// For how many it was in vain: given up by the replay, or taken by somebody else.
     pub failed: u64,
@@ -82,6 +82,7 @@ impl From<Saved<Job>> for JobView {
         let filter = match &job.work {
             Work::Replay(filter) => serde_json::to_value(filter),
             Work::RetryRejected(filter) | Work::DeleteRejected(filter) => serde_json::to_value(filter),
+            Work::DeleteCompany(deletion) => Ok(serde_json::json!({"company": deletion.company})),
         };
         JobView {
             id: saved.id,
@@ -100,7 +101,8 @@ impl From<Saved<Job>> for JobView {
 
 /// List jobs
 ///
-/// Newest first; the last 200 that ended are kept.
+/// Newest first; the last 200 that ended are kept. An operator who names no company sees the instance's: companies that
+/// are being deleted, or were.
 #[utoipa::path(
     get, path = "/v1/jobs", tag = "jobs",
     params(Paging),
@@ -111,18 +113,18 @@ pub async fn list_jobs(
     caller: Caller,
     Params(paging): Params<Paging>,
 ) -> Result<Json<Listing<JobView>>> {
-    let company = caller.company(Scope::DeliveriesRead)?.no;
-    let found = reached(&hub, &caller, company, &paging).await?;
+    let of = owner(&caller, Scope::DeliveriesRead)?;
+    let found = reached(&hub, &caller, of, &paging).await?;
     let page = Listing::of_more(found, &paging, |job| &job.id);
     page.try_map(|job| shown(&hub, job)).await.map(Json)
 }
 
 /// One more than a page of the jobs that the caller reaches, if there are so many.
-async fn reached(hub: &Hub, caller: &Caller, company: CompanyNo, paging: &Paging) -> Result<Vec<Saved<Job>>> {
+async fn reached(hub: &Hub, caller: &Caller, of: Option<CompanyNo>, paging: &Paging) -> Result<Vec<Saved<Job>>> {
     let wanted = paging.limit.get() + 1;
     let (mut found, mut after) = (Vec::new(), paging.after.clone().unwrap_or_default());
     loop {
-        let some = documents::list::<Job>(hub.state(), Some(company), &after, wanted).await?;
+        let some = documents::list::<Job>(hub.state(), of, &after, wanted).await?;
         let last = some.last().filter(|_| some.len() == wanted).map(|job| job.id.clone());
         found.extend(some.into_iter().filter(|job| reaches(caller, &job.value)));
         match last.filter(|_| found.len() < wanted) {
@@ -139,31 +141,32 @@ async fn reached(hub: &Hub, caller: &Caller, company: CompanyNo, paging: &Paging
     responses((status = 200, description = "The job", body = JobView), Denied, Missing)
 )]
 pub async fn read_job(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Json<JobView>> {
-    let company = caller.company(Scope::DeliveriesRead)?.no;
-    let job = find(&hub, &caller, company, &id).await?;
+    let of = owner(&caller, Scope::DeliveriesRead)?;
+    let job = find(&hub, &caller, of, &id).await?;
     Ok(Json(shown(&hub, job).await?))
 }
 
 /// Cancel a job
 ///
-/// What it did stays done. Cancelling one that has ended changes nothing.
+/// What it did stays done. Cancelling one that has ended changes nothing. The deletion of a company cannot be cancelled.
 #[utoipa::path(
     post, path = "/v1/jobs/{id}/cancel", tag = "jobs",
     params(("id" = String, Path, description = "The job's id")),
-    responses((status = 200, description = "As it is now", body = JobView), Denied, Missing)
+    responses((status = 200, description = "As it is now", body = JobView), Denied, Missing, Irrevocable)
 )]
 pub async fn cancel_job(State(hub): State<Hub>, caller: Caller, Place(id): Place<String>) -> Result<Json<JobView>> {
-    let company = caller.company(Scope::DeliveriesWrite)?.no;
-    let job = find(&hub, &caller, company, &id).await?;
+    let of = owner(&caller, Scope::DeliveriesWrite)?;
+    let job = find(&hub, &caller, of, &id).await?;
     if job.value.status != Status::Running {
         return Ok(Json(job.into()));
     }
+    let Some(company) = of else { return Err(irrevocable(&job)) };
     let progress = progress(&hub, &job).await?;
     let cancelled = |job: &mut Job| {
         job.status = Status::Cancelled;
         job.progress = progress;
     };
-    let ended = jobs::end(hub.state(), company, &id, hub.now(), cancelled).await?.ok_or_else(|| unknown(&id))?;
+    let ended = jobs::end(hub.state(), of, &id, hub.now(), cancelled).await?.ok_or_else(|| unknown(&id))?;
     if let (Work::Replay(_), Some((integration, no))) = (&ended.value.work, &ended.value.integration) {
         let reason = "cancelled".to_owned();
         let entry =
@@ -193,7 +196,7 @@ pub async fn accepted(
 
 /// Saves a new job.
 pub async fn start(hub: &Hub, company: CompanyNo, id: &str, job: &Job) -> Result<Saved<Job>> {
-    jobs::start(hub.state(), company, id, job).await?.ok_or_else(|| {
+    jobs::start(hub.state(), Some(company), id, job).await?.ok_or_else(|| {
         let most = jobs::MAX_RUNNING;
         Problem::new(Kind::Quota, format!("{most} jobs are under way; wait for one, or cancel one"))
     })
@@ -204,12 +207,17 @@ pub async fn answer(hub: &Hub, caller: &Caller, company: CompanyNo, saved: Saved
     let view = JobView::from(saved);
     let object = format!("job {}", view.id);
     audit::note(hub, caller, Some(company), Change::of("job.started", object).after(&view)).await?;
+    Ok(accepted_as(view))
+}
+
+/// 202 with a job, and where it is.
+pub fn accepted_as(view: JobView) -> Response {
     let place = HeaderValue::try_from(format!("/v1/jobs/{}", view.id));
     let mut response = (StatusCode::ACCEPTED, Json(view)).into_response();
     if let Ok(place) = place {
         response.headers_mut().insert(header::LOCATION, place);
     }
-    Ok(response)
+    response
 }
 
 async fn shown(hub: &Hub, job: Saved<Job>) -> Result<JobView> {
@@ -228,8 +236,21 @@ async fn progress(hub: &Hub, job: &Saved<Job>) -> Result<Progress> {
     })
 }
 
-async fn find(hub: &Hub, caller: &Caller, company: CompanyNo, id: &str) -> Result<Saved<Job>> {
-    let found = documents::get::<Job>(hub.state(), Some(company), id).await?;
+/// Whose jobs the caller asks for: a company's, or the instance's when an operator names none.
+fn owner(caller: &Caller, scope: Scope) -> Result<Option<CompanyNo>> {
+    if caller.named_company().is_none() && caller.holder().scopes.is_operator() {
+        return Ok(None);
+    }
+    Ok(Some(caller.company(scope)?.no))
+}
+
+fn irrevocable(job: &Saved<Job>) -> Problem {
+    let detail = "a company that is being deleted cannot be brought back; wait until the job has ended";
+    Problem::new(Kind::Irrevocable, detail).internally(job.id.clone())
+}
+
+async fn find(hub: &Hub, caller: &Caller, of: Option<CompanyNo>, id: &str) -> Result<Saved<Job>> {
+    let found = documents::get::<Job>(hub.state(), of, id).await?;
     found.filter(|job| reaches(caller, &job.value)).ok_or_else(|| unknown(id))
 }
 
@@ -253,7 +274,7 @@ pub async fn end_of(hub: &Hub, company: CompanyNo, no: IntegrationNo) -> Result<
     };
     for job in all.iter().filter(|j| j.value.status == Status::Running) {
         if job.value.integration.as_ref().is_some_and(|(_, of)| *of == no) {
-            jobs::end(hub.state(), company, &job.id, hub.now(), gone).await?;
+            jobs::end(hub.state(), Some(company), &job.id, hub.now(), gone).await?;
         }
     }
     Ok(())

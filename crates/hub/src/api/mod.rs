@@ -6,7 +6,9 @@ mod audit;
 mod body;
 mod brake;
 mod companies;
+mod company_deletion;
 mod company_limits;
+mod company_state;
 mod contact_doc;
 mod credentials;
 mod docs;
@@ -169,10 +171,10 @@ fn managing() -> OpenApiRouter<Hub> {
         .routes(routes!(keys::list_keys, keys::create_key))
         .routes(routes!(keys::delete_key))
         .routes(routes!(companies::list_companies))
-        .routes(routes!(companies::read_company, companies::save_company))
-        .routes(routes!(companies::suspend_company))
+        .routes(routes!(companies::read_company, companies::save_company, company_deletion::delete_company))
+        .routes(routes!(company_state::suspend_company))
         .routes(routes!(usage::read_usage))
-        .routes(routes!(companies::resume_company))
+        .routes(routes!(company_state::resume_company))
         .routes(routes!(sites::list_sites))
         .routes(routes!(sites::read_site, sites::save_site, sites::delete_site))
         .routes(routes!(terminals::list_terminals))

@@ -20,6 +20,7 @@ use super::http::token::TokenCache;
 use super::routes::{Company, Routes, Waking};
 use super::runner::Runner;
 use super::target::{Target, has_lane};
+use crate::access::Access;
 use crate::live::Live;
 use crate::observe::Meters;
 use crate::usage::Usage;
@@ -39,6 +40,7 @@ pub(super) struct Context {
     pub(super) meters: Meters,
     pub(super) usage: Arc<Usage>,
     pub(super) live: Live,
+    pub(super) access: Arc<Access>,
     pub(super) budget: Arc<Budget>,
     pub(super) routes: Routes,
     pub(super) names: Mutex<HashMap<CompanyNo, Arc<str>>>,

@@ -42,6 +42,7 @@ pub use replay::{Chunk, Plan, read_chunk};
 pub use standing::Standing;
 pub use trial::{Check, Tried, Untold};
 
+use crate::access::Access;
 use crate::live::Live;
 use crate::observe::Meters;
 use crate::usage::Usage;
@@ -64,6 +65,14 @@ pub struct Counting {
     pub usage: Arc<Usage>,
 }
 
+/// Who is told when a company changes, on every node.
+pub struct Told {
+    /// Who follows its log.
+    pub live: Live,
+    /// Who looked it up.
+    pub access: Arc<Access>,
+}
+
 /// Keeps a lane from taking events until it is dropped, so that a change takes effect at a definite position.
 pub struct Hold {
     /// Everything up to here is taken with the settings of before.
@@ -79,7 +88,7 @@ impl Deliver {
         clock: &Clock,
         counting: Counting,
         budgets: Budgets,
-        live: Live,
+        told: Told,
     ) -> anyhow::Result<Self> {
         let names = stores.state.companies().await?.into_iter().map(|c| (c.no, c.external_id.into())).collect();
         let deliver = Deliver(Arc::new(Context {
@@ -88,7 +97,8 @@ impl Deliver {
             clock: clock.clone(),
             meters: counting.meters,
             usage: counting.usage,
-            live,
+            live: told.live,
+            access: told.access,
             budget: Budget::new(budgets),
             routes: Routes::default(),
             names: Mutex::new(names),

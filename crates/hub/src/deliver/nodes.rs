@@ -122,7 +122,8 @@ impl Deliver {
         Ok(())
     }
 
-    /// A company was suspended or resumed: its lanes end, or start, on all nodes. Returns when they have.
+    /// A company was suspended, resumed or hidden to be deleted: its lanes end, or start, on all nodes, and what was looked
+    /// up of it is looked up anew. Returns when they have.
     pub async fn company_changed(&self, company: CompanyNo) -> Result<(), StoreError> {
         self.company_changed_here(company).await?;
         self.0.stores.nodes.ask(Whom::Others, written(&Question::CompanyChanged { company })?).await?;
@@ -130,13 +131,19 @@ impl Deliver {
     }
 
     async fn company_changed_here(&self, company: CompanyNo) -> Result<(), StoreError> {
-        if !self.suspended().await?.contains(&company) {
+        self.0.access.company_changed();
+        let asleep = self.suspended().await?;
+        let gone = self.0.stores.state.leaving().await?.iter().any(|l| l.company.no == company);
+        if gone {
+            self.0.live.end_of(company);
+        }
+        if !asleep.contains(&company) {
             let held = self.leases().keys().copied().collect();
             return self.start_lanes(&held).await;
         }
         let _one_at_a_time = self.0.changing.lock().await;
         let lanes = self.0.routes.company(company).lanes();
-        join_all(lanes.into_iter().map(|no| self.0.end(company, no, false))).await;
+        join_all(lanes.into_iter().map(|no| self.0.end(company, no, gone))).await;
         Ok(())
     }
 
@@ -160,8 +167,9 @@ impl Deliver {
     async fn suspended(&self) -> Result<BTreeSet<CompanyNo>, StoreError> {
         let at = (self.0.clock)();
         let all = self.0.stores.state.companies().await?;
-        let found: BTreeSet<CompanyNo> =
-            all.into_iter().filter(|c| c.rules.status != CompanyStatus::Active).map(|c| c.no).collect();
+        let leaving = self.0.stores.state.leaving().await?.into_iter().map(|l| l.company);
+        let asleep = all.into_iter().chain(leaving).filter(|c| c.rules.status != CompanyStatus::Active);
+        let found: BTreeSet<CompanyNo> = asleep.map(|c| c.no).collect();
         *self.0.suspended.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, found.clone()));
         Ok(found)
     }

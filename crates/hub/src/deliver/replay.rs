@@ -262,7 +262,7 @@ pub(super) async fn finish(
         job.status = Status::Done;
         job.progress = progress;
     };
-    jobs::end(&*stores.state, place.company, id, now, done).await?;
+    jobs::end(&*stores.state, Some(place.company), id, now, done).await?;
     let reason = format!("{} delivered, {} given up", progress.done, progress.failed);
     stores.state.end_replay(place.no, id, log_entry("replay_finished", reason, now)).await?;
     Ok(())

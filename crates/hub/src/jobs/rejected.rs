@@ -6,7 +6,7 @@ use tillstream_store::StoreError;
 use tillstream_store::state::RejectedRow;
 use utoipa::ToSchema;
 
-use super::{Job, Work};
+use super::{Job, Slice, Work};
 use crate::Hub;
 
 /// Rejected events that one slice looks at.
@@ -59,24 +59,14 @@ impl RejectedFilter {
     }
 }
 
-/// How a slice ended.
-pub(super) enum Slice {
-    /// Nothing is left.
-    Done,
-    /// It goes on.
-    More,
-    /// The lane has enough to do.
-    Busy,
-}
-
 /// Looks at some rejected events and does what the job wants with those that match.
-pub(super) async fn slice(hub: &Hub, company: CompanyNo, job: &mut Job) -> Result<Slice, StoreError> {
+pub(super) async fn slice(hub: &Hub, of: Option<CompanyNo>, job: &mut Job) -> Result<Slice, StoreError> {
     let (filter, retries) = match &job.work {
         Work::RetryRejected(filter) => (filter, true),
         Work::DeleteRejected(filter) => (filter, false),
-        Work::Replay(_) => return Ok(Slice::Done),
+        Work::Replay(_) | Work::DeleteCompany(_) => return Ok(Slice::Done),
     };
-    let Some((id, no)) = &job.integration else { return Ok(Slice::Done) };
+    let (Some((id, no)), Some(company)) = (&job.integration, of) else { return Ok(Slice::Done) };
     if retries && hub.state().lane_figures(*no).await?.parked > ENOUGH_PARKED {
         return Ok(Slice::Busy);
     }

@@ -75,7 +75,7 @@ async fn look_at(hub: &Hub, ending: &CancellationToken, page: Vec<Saved<Open>>) 
         if full || hub.jobs().running().contains(&open.id) {
             continue;
         }
-        let job = documents::get::<Job>(hub.state(), Some(company), &open.id).await?;
+        let job = documents::get::<Job>(hub.state(), company, &open.id).await?;
         match next(job, hub.now().since(open.created_at)) {
             Next::TakeUp(job) => take_up(hub, ending, company, *job),
             Next::Wait => {}
@@ -104,8 +104,11 @@ fn next(job: Option<Saved<Job>>, named_since: Duration) -> Next {
     }
 }
 
-fn take_up(hub: &Hub, ending: &CancellationToken, company: CompanyNo, job: Saved<Job>) {
-    let mine = job.value.integration.as_ref().is_none_or(|(_, no)| hub.deliver().runs_here(*no));
+fn take_up(hub: &Hub, ending: &CancellationToken, company: Option<CompanyNo>, job: Saved<Job>) {
+    let mine = match &job.value.integration {
+        Some((_, no)) => hub.deliver().runs_here(*no),
+        None => hub.deliver().leads(),
+    };
     if !mine || matches!(job.value.work, Work::Replay(_)) {
         return;
     }

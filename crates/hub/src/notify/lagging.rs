@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tillstream_model::operational::{AboutIntegration, LAGGING, RECOVERED};
 use tillstream_model::{CompanyNo, Content, IntegrationNo, Time};
+use tillstream_store::StoreError;
 use tillstream_store::state::{Company, Expected};
 
 use crate::Hub;
@@ -53,6 +54,14 @@ pub(super) async fn round(hub: &Hub) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Removes what was told of a company's lanes, which are no more.
+pub(super) async fn forget(hub: &Hub, company: CompanyNo) -> Result<(), StoreError> {
+    for episode in episodes(hub).await?.into_values().filter(|e| e.value.company == company) {
+        documents::delete::<Episode>(hub.state(), None, &episode.id).await?;
+    }
+    Ok(())
+}
+
 /// What counts as lagging in the companies that say it themselves.
 async fn patience(hub: &Hub) -> anyhow::Result<BTreeMap<CompanyNo, Duration>> {
     let said = |c: Company| Some((c.no, Duration::from_secs(c.rules.lagging_after_seconds?.into())));
@@ -64,7 +73,7 @@ fn has_waited(hub: &Hub, lane: &Standing) -> Option<Duration> {
     lane.flows.then(|| lane.oldest.map_or(Duration::ZERO, |oldest| hub.now().since(oldest)))
 }
 
-async fn episodes(hub: &Hub) -> anyhow::Result<BTreeMap<IntegrationNo, Saved<Episode>>> {
+async fn episodes(hub: &Hub) -> Result<BTreeMap<IntegrationNo, Saved<Episode>>, StoreError> {
     let mut all = BTreeMap::new();
     let mut after = String::new();
     loop {

@@ -110,6 +110,12 @@ pub(crate) async fn upkeep(hub: &Hub) {
     said("the disk", storage::round(hub).await);
 }
 
+/// Forgets what contacts of a company that is gone were still to be told, and what its integrations were told to be.
+pub(crate) async fn forget(hub: &Hub, company: CompanyNo) -> Result<(), StoreError> {
+    post::forget(hub, company).await?;
+    lagging::forget(hub, company).await
+}
+
 fn said(what: &str, done: anyhow::Result<()>) {
     if let Err(e) = done {
         tracing::warn!(error = format!("{e:#}"), "{what} could not be told; trying again in the next round");

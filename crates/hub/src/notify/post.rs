@@ -102,6 +102,22 @@ async fn change(hub: &Hub, id: &str, change: impl Fn(&mut Mailbox)) -> anyhow::R
     anyhow::bail!("the mailbox {id} is changed all the time")
 }
 
+/// Removes the mailboxes of a company's contacts, which are no more.
+pub(super) async fn forget(hub: &Hub, company: CompanyNo) -> Result<(), StoreError> {
+    let all = id_of(Some(company), "");
+    let mut after = all.clone();
+    loop {
+        let page = documents::list::<Stored>(hub.state(), None, &after, PAGE).await?;
+        for mailbox in page.iter().take_while(|b| b.id.starts_with(&all)) {
+            documents::delete::<Stored>(hub.state(), None, &mailbox.id).await?;
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE && last.id.starts_with(&all) => after.clone_from(&last.id),
+            _ => return Ok(()),
+        }
+    }
+}
+
 /// Sends what is due.
 pub(super) async fn round(hub: &Hub) -> anyhow::Result<()> {
     if !hub.deliver().leads() {

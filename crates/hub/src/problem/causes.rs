@@ -21,6 +21,9 @@ impl From<StoreError> for Problem {
             let away = Problem::new(Kind::Unavailable, "the hub can't reach its database now; try again");
             return away.internally(e.to_string()).retry_after(UNAVAILABLE_RETRY_SECONDS);
         }
+        if e.gone {
+            return gone();
+        }
         Problem::new(
             Kind::Internal,
             "the hub could not read or write its data; try again, and report the instance if it stays so",
@@ -36,6 +39,7 @@ impl From<AppendError> for Problem {
             AppendError::DiskFull => disk_full(),
             AppendError::Unavailable(why) => unavailable(why),
             AppendError::Unsure(why) => unsure(why),
+            AppendError::Gone => gone(),
         }
     }
 }
@@ -58,6 +62,11 @@ impl From<IngestError> for Problem {
             .retry_after(STORED_RETRY_SECONDS),
         }
     }
+}
+
+/// The request had begun before the company was deleted.
+fn gone() -> Problem {
+    Problem::new(Kind::NotFound, "the company was deleted; nothing was kept")
 }
 
 fn behind() -> Problem {

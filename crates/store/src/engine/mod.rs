@@ -2,6 +2,7 @@
 //! spelled at rest.
 
 pub(crate) mod caller;
+pub(crate) mod closed;
 pub(crate) mod event;
 pub(crate) mod held;
 pub(crate) mod place;
@@ -14,7 +15,7 @@ pub(crate) mod transfer;
 
 use tillstream_model::CompanyNo;
 
-use crate::StoreError;
+use crate::{Gone, StoreError};
 
 /// Stands for the instance where a company's number is stored; companies are numbered from 1.
 pub(crate) const INSTANCE: CompanyNo = CompanyNo(0);
@@ -34,7 +35,7 @@ pub(crate) struct Away(pub(crate) String);
 
 /// The error of a call for which this went wrong.
 pub(crate) fn failed(tried: impl Into<String>, cause: &Cause) -> StoreError {
-    StoreError { tried: tried.into(), cause: cause.to_string(), away: cause.is::<Away>() }
+    StoreError { tried: tried.into(), cause: cause.to_string(), away: cause.is::<Away>(), gone: cause.is::<Gone>() }
 }
 
 /// Says what was tried.

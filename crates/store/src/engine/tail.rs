@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tillstream_model::time::DAY_MS;
 use tillstream_model::{CompanyNo, Event, Seq, Time};
 
+use super::closed::Closed;
 use crate::ReadLimit;
 
 /// Events leave the memory at this age, in days: before any retention ends, so that nothing that was dropped is read.
@@ -31,6 +32,7 @@ pub(crate) struct Tail {
     most_bytes: usize,
     /// Whether anything was erased at all: asked for each attempt.
     any_erased: AtomicBool,
+    closed: Arc<Closed>,
     inner: Mutex<Inner>,
 }
 
@@ -56,7 +58,27 @@ struct Company {
 impl Tail {
     /// Keeps at most this many bytes of events ([`tillstream_model::Content::size`]).
     pub(crate) fn new(most_bytes: usize) -> Self {
-        Self { most_bytes, any_erased: AtomicBool::new(false), inner: Mutex::default() }
+        Self { most_bytes, any_erased: AtomicBool::new(false), closed: Arc::default(), inner: Mutex::default() }
+    }
+
+    /// Forgets a company's events and takes no more: its log is closed and reads as empty.
+    pub(crate) fn close(&self, company: CompanyNo) {
+        let inner = &mut *self.lock();
+        self.closed.add(company);
+        if let Some(known) = inner.companies.insert(company, Company::default()) {
+            inner.bytes -= known.events.iter().map(|e| e.content.size()).sum::<usize>();
+            inner.order.retain(|no| *no != company);
+        }
+    }
+
+    /// Whether a company's log is closed.
+    pub(crate) fn is_closed(&self, company: CompanyNo) -> bool {
+        self.closed.has(company)
+    }
+
+    /// The companies whose logs are closed.
+    pub(crate) fn closed(&self) -> Arc<Closed> {
+        self.closed.clone()
     }
 
     /// What is known of a company; None until somebody looked at the disk.
@@ -86,6 +108,9 @@ impl Tail {
     pub(crate) fn publish(&self, events: Vec<Arc<Event>>) {
         let inner = &mut *self.lock();
         for event in events {
+            if self.closed.has(event.company) {
+                continue;
+            }
             let event = inner.without_erased(event);
             let company = inner.companies.entry(event.company).or_default();
             if event.seq <= company.summary.head {
@@ -137,7 +162,7 @@ impl Tail {
     pub(crate) fn dropped(&self, floors: impl Iterator<Item = (CompanyNo, Seq)>) {
         let mut inner = self.lock();
         inner.drops += 1;
-        for (company, floor) in floors {
+        for (company, floor) in floors.filter(|(company, _)| !self.closed.has(*company)) {
             if let Some(company) = inner.companies.get_mut(&company) {
                 company.summary.floor = company.summary.floor.max(floor);
             }
@@ -256,6 +281,18 @@ mod tests {
         assert!(tail.is_erased(A, 1));
         tail.erase(B, 2);
         assert!(!tail.is_erased(A, 1) && tail.is_erased(B, 2) && tail.is_erased(A, MOST_ERASED as Seq));
+    }
+
+    #[test]
+    fn a_closed_log_is_empty_and_takes_nothing_and_the_others_stay() {
+        let tail = Tail::new(1 << 20);
+        tail.publish(vec![event(A, 1), event(B, 1), event(A, 2)]);
+        tail.close(A);
+        tail.publish(vec![event(A, 3), event(B, 2)]);
+        assert_eq!((seqs(&tail, A, 0), seqs(&tail, B, 0)), (Some(vec![]), Some(vec![1, 2])));
+        assert_eq!(tail.summary(A), Some(Summary::default()));
+        assert_eq!(tail.lock().bytes, 2 * event(B, 1).content.size());
+        assert!(tail.is_closed(A) && !tail.is_closed(B));
     }
 
     #[test]

@@ -11,26 +11,56 @@ pub(crate) const CHUNK_ROWS: usize = 500;
 /// Chunks that may wait.
 pub(crate) const CHUNKS: usize = 8;
 
-/// Tables of the state that move as they are, in this order.
-pub(crate) const STATE: &[&str] = &[
-    "companies",
-    "keys",
-    "integrations",
-    "versions",
-    "lanes",
-    "parked",
-    "replays",
-    "rejected",
-    "entries",
-    "leftovers",
-    "documents",
-    "audit",
-    "usage",
-    "answers",
-    "held",
-    "held_sites",
-    "statistics",
+/// Whose the rows of a table of the state are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// They are the companies.
+    Companies,
+    /// A company's, by the column `company` and these columns, which name a row among its own and have an index with
+    /// it. They go with it.
+    Company(&'static str),
+    /// A company's integrations.
+    Integrations,
+    /// An integration's, by the column `integration`. They go with it.
+    Integration,
+    /// The instance's; they stay.
+    Instance,
+}
+
+/// Tables of the state: they move as they are, in this order, and what they have of a company goes with it.
+pub(crate) const STATE: &[(&str, Whose)] = &[
+    ("companies", Whose::Companies),
+    ("gone", Whose::Instance),
+    ("keys", Whose::Company("created_at, id")),
+    ("integrations", Whose::Integrations),
+    ("versions", Whose::Integration),
+    ("lanes", Whose::Integration),
+    ("parked", Whose::Integration),
+    ("replays", Whose::Integration),
+    ("rejected", Whose::Integration),
+    ("entries", Whose::Integration),
+    ("leftovers", Whose::Integration),
+    ("documents", Whose::Company("kind, id")),
+    ("audit", Whose::Company("id")),
+    ("usage", Whose::Company("day, retention")),
+    ("answers", Whose::Company("id")),
+    ("held", Whose::Company("site, id")),
+    ("held_sites", Whose::Company("site")),
+    ("statistics", Whose::Company("resolution, at")),
 ];
+
+/// The names of [`STATE`].
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    STATE.iter().map(|(table, _)| *table)
+}
+
+/// The tables with rows of companies, each with what names a row among those of its company.
+pub(crate) fn of_companies() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STATE.iter().filter_map(|(table, whose)| match whose {
+        Whose::Company(key) => Some((*table, *key)),
+        _ => None,
+    })
+}
 
 /// A value of a row.
 #[derive(Clone, Debug, PartialEq)]

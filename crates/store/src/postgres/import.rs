@@ -13,7 +13,7 @@ use super::state::{attempts, spell};
 use super::{Options, epochs, migrate, row};
 use crate::engine::Cause;
 use crate::engine::segment::SegmentId;
-use crate::engine::transfer::{Cell, Ends, Part, Row, STATE, Stream, Stretch};
+use crate::engine::transfer::{Cell, Ends, Part, Row, Stream, Stretch, tables};
 
 /// Where the mark stands while rows come; with it no hub opens the database.
 const MARK: &str = "moving";
@@ -176,7 +176,7 @@ async fn wipe(session: &Session) -> Result<(), Cause> {
         session.batch(found.get(0)).await?;
     }
     let lists = ["log_heads", "log_stretches", "log_segments", "id_days", "attempt_days"];
-    let tables: Vec<&str> = STATE.iter().copied().chain(lists).collect();
+    let tables: Vec<&str> = tables().chain(lists).collect();
     session.batch(&format!("TRUNCATE {} RESTART IDENTITY", tables.join(", "))).await
 }
 

@@ -1,6 +1,8 @@
 //! The index in a table for each day.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tillstream_model::lookup::LookupKey;
@@ -8,9 +10,10 @@ use tillstream_model::{CompanyNo, Seq};
 use tokio_postgres::types::Type;
 
 use super::days::{self, Known};
+use super::pace::Pace;
 use super::row;
 use super::session::{Broken, Session, Sessions};
-use crate::Result;
+use crate::{Purged, Result};
 use crate::engine::postings::{self, DayRun};
 use crate::engine::segment::SegmentId;
 use crate::engine::{Cause, tried};
@@ -23,6 +26,9 @@ const LOCK: i64 = 0x7469_6c78;
 pub(super) struct PgIndex {
     sessions: Sessions,
     known: Known,
+    pace: Pace,
+    /// From which day on the days are still to be looked at for companies whose log is closed.
+    purges: Mutex<HashMap<CompanyNo, i64>>,
 }
 
 fn table(day: i64) -> String {
@@ -32,10 +38,10 @@ fn table(day: i64) -> String {
 impl PgIndex {
     /// With connections of its own: people's lists must not wait for it.
     pub(super) fn open(sessions: Sessions) -> Self {
-        Self { sessions, known: Known::new() }
+        Self { sessions, known: Known::new(), pace: Pace::new(), purges: Mutex::default() }
     }
 
-    async fn add_days(&self, days: BTreeMap<i64, DayRun>) -> Result<(), Cause> {
+    async fn add_days(&self, mut days: BTreeMap<i64, DayRun>) -> Result<(), Cause> {
         let mut session = self.sessions.get().await?;
         for day in days.keys() {
             let list = format!("INSERT INTO index_days VALUES ({day})");
@@ -44,6 +50,7 @@ impl PgIndex {
         // What is lost is derived again.
         session.begin().await?;
         session.batch(&format!("SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock({LOCK})")).await?;
+        leave_out_closed(&session, &mut days).await?;
         for (day, run) in &days {
             write_run(&session, *day, run).await?;
         }
@@ -65,6 +72,37 @@ impl PgIndex {
         Ok(true)
     }
 
+    async fn purge_some(&self, company: CompanyNo) -> Result<Purged, Cause> {
+        let mut session = self.sessions.get().await?;
+        session.begin().await?;
+        // What is lost is removed again.
+        let locks = format!("pg_advisory_xact_lock({}), pg_advisory_xact_lock({LOCK})", days::LOCK);
+        session.batch(&format!("SET LOCAL synchronous_commit = off; SELECT {locks}")).await?;
+        let from = self.purges().get(&company).copied().unwrap_or(i64::MIN);
+        let (started, most) = (Instant::now(), self.pace.rows());
+        let sql = "SELECT day FROM index_days WHERE day >= $1 ORDER BY day LIMIT 1";
+        let day = session.row(sql, &[(&from, Type::INT8)]).await?.map(|r| r.get::<_, i64>(0));
+        let rows = match day {
+            Some(day) => remove_of(&session, day, company, most).await?,
+            None => {
+                let sql = "DELETE FROM index_reached WHERE company = $1";
+                session.execute(sql, &[(&row::stored_company(company), Type::INT4)]).await?
+            }
+        };
+        self.pace.took(started.elapsed());
+        session.commit().await.map_err(Broken::cause)?;
+        let all = i64::try_from(rows)? < most;
+        match day {
+            Some(day) => drop(self.purges().insert(company, if all { day + 1 } else { day })),
+            None => drop(self.purges().remove(&company)),
+        }
+        Ok(Purged { rows, done: day.is_none() })
+    }
+
+    fn purges(&self) -> MutexGuard<'_, HashMap<CompanyNo, i64>> {
+        self.purges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn drop_days(&self) -> Result<(), Cause> {
         let mut session = self.sessions.get().await?;
         let names = session.rows("SELECT name FROM log_segments", &[]).await?;
@@ -84,6 +122,21 @@ impl PgIndex {
         }
         Ok(())
     }
+}
+
+/// Nothing is added of companies whose log is closed: a purge comes after this, or this after the log was closed.
+async fn leave_out_closed(session: &Session, days: &mut BTreeMap<i64, DayRun>) -> Result<(), Cause> {
+    let companies: BTreeSet<i32> =
+        days.values().flat_map(|run| run.covered.keys()).map(|company| row::stored_company(*company)).collect();
+    let companies: Vec<i32> = companies.into_iter().collect();
+    let sql = "SELECT company FROM log_heads WHERE company = ANY ($1) AND closed";
+    let found = session.rows(sql, &[(&companies, Type::INT4_ARRAY)]).await?;
+    let closed: BTreeSet<CompanyNo> = found.iter().map(|r| row::company(r.get(0))).collect();
+    for run in days.values_mut() {
+        run.covered.retain(|company, _| !closed.contains(company));
+        run.postings.retain(|(company, _), _| !closed.contains(company));
+    }
+    Ok(())
 }
 
 async fn reached(session: &Session, company: CompanyNo, floor: Seq) -> Result<Seq, Cause> {
@@ -160,6 +213,20 @@ async fn write_run(session: &Session, day: i64, run: &DayRun) -> Result<(), Caus
     Ok(())
 }
 
+/// Removes at most so many rows of what a day has of a company; how many.
+async fn remove_of(session: &Session, day: i64, company: CompanyNo, most: i64) -> Result<u64, Cause> {
+    let table = table(day);
+    let sql = format!(
+        "DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+             SELECT p.row FROM index_runs r CROSS JOIN LATERAL (
+                 SELECT t.ctid AS row FROM {table} t WHERE t.run = r.run AND t.company = $2 ORDER BY t.key LIMIT $3
+             ) p WHERE r.day = $1 LIMIT $3))"
+    );
+    let company = row::stored_company(company);
+    let params = [(&day as _, Type::INT8), (&company as _, Type::INT4), (&most as _, Type::INT8)];
+    session.execute(&sql, &params).await
+}
+
 async fn new_run(session: &Session, day: i64, events: u64) -> Result<i64, Cause> {
     let sql = "INSERT INTO index_runs (day, events) VALUES ($1, $2) RETURNING run";
     let made = session.row(sql, &[(&day, Type::INT8), (&row::stored_seq(events), Type::INT8)]).await?;
@@ -207,5 +274,9 @@ impl Index for PgIndex {
 
     async fn drop_unused(&self) -> Result<()> {
         tried("drop days of the index", self.drop_days().await)
+    }
+
+    async fn purge(&self, company: CompanyNo) -> Result<Purged> {
+        tried("remove the index of a company", self.purge_some(company).await)
     }
 }

@@ -13,6 +13,7 @@ mod index;
 mod log;
 mod migrate;
 mod nodes;
+mod pace;
 mod rotate;
 mod row;
 mod session;

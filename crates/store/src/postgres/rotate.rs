@@ -10,7 +10,7 @@ use tokio_postgres::types::Type;
 use super::session::{Broken, Session, Sessions, Target};
 use super::{Options, migrate, row};
 use crate::engine::Cause;
-use crate::engine::transfer::STATE;
+use crate::engine::transfer::tables;
 use crate::reseal::{self, Resealed, Rotated};
 use crate::seal::{Owner, PREFIX};
 use crate::{MasterKey, Sealer};
@@ -132,7 +132,8 @@ async fn left(session: &Session, key: &MasterKey) -> Result<Vec<String>, Cause> 
     let sql = "SELECT table_name::text, column_name::text FROM information_schema.columns
                WHERE table_schema = current_schema() AND data_type = 'text' AND table_name = ANY($1) ORDER BY 1, 2";
     let mut left = Vec::new();
-    for found in session.rows(sql, &[(&STATE, Type::TEXT_ARRAY)]).await? {
+    let tables: Vec<&str> = tables().collect();
+    for found in session.rows(sql, &[(&tables, Type::TEXT_ARRAY)]).await? {
         let (table, column): (&str, &str) = (found.get(0), found.get(1));
         let sql =
             format!("SELECT EXISTS (SELECT FROM {table} WHERE {column} ~ ('{PREFIX}(?!' || $1 || ':)[0-9a-f]{{8}}:'))");

@@ -10,6 +10,8 @@ use super::pool::Cause;
 
 /// How long a connection waits for another process, such as the command line beside a running hub.
 const BUSY: Duration = Duration::from_secs(5);
+/// How long emptying the write-ahead log may keep writers waiting when it is not urgent.
+const GENTLE: Duration = Duration::from_millis(5);
 /// How often the write-ahead log is tried to be emptied, each time for [`BUSY`].
 const EMPTY_TRIES: usize = 3;
 /// Prepared statements kept by a connection.
@@ -72,6 +74,15 @@ pub(super) fn empty_wal(conn: &Connection) -> Result<(), Cause> {
         }
     }
     Err("others read and write all the time; the write-ahead log could not be emptied".into())
+}
+
+/// As [`empty_wal`], but holds up others for a moment only; false when they read or write just then.
+pub(super) fn try_empty_wal(conn: &Connection) -> Result<bool, Cause> {
+    conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    conn.busy_timeout(GENTLE)?;
+    let busy: rusqlite::Result<bool> = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |r| r.get(0));
+    conn.busy_timeout(BUSY)?;
+    Ok(!busy?)
 }
 
 /// What every connection needs. Plans must not depend on the values that are bound: otherwise SQLite plans a prepared

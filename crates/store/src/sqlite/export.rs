@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use super::conn::open_reader;
 use super::pool::Cause;
 use super::{Options, log, state};
-use crate::engine::transfer::{CHUNK_ROWS, CHUNKS, Cell, Ends, Part, Row, STATE, Stream};
+use crate::engine::transfer::{CHUNK_ROWS, CHUNKS, Cell, Ends, Part, Row, Stream, tables};
+use crate::Leave;
 use crate::state::State;
 
 /// A folder that no hub has open, to be read only.
@@ -37,7 +38,7 @@ impl Export {
     /// All there is.
     pub(crate) fn parts(&self) -> Result<Vec<Source>, Cause> {
         let mut parts = Vec::new();
-        for table in STATE {
+        for table in tables() {
             let file = self.folder.join("state.db");
             parts.push(Source { part: Part::State(table), file, select: format!("SELECT * FROM {table}") });
         }
@@ -55,7 +56,8 @@ impl Export {
     /// What is in no row.
     pub(crate) async fn ends(&self) -> Result<Ends, Cause> {
         let mut logs = Vec::new();
-        for company in self.state.companies().await? {
+        let leaving = self.state.leaving().await?.into_iter().map(|l| l.company);
+        for company in self.state.companies().await?.into_iter().chain(leaving) {
             logs.push((company.no, self.log.summary(company.no).await?));
         }
         let conn = open_reader(&self.folder.join("state.db"))?;

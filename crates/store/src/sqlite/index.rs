@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -12,10 +13,11 @@ use tillstream_model::{CompanyNo, Seq};
 use super::conn::{Recent, Schema, make_folder, open_writer, remove_database};
 use super::log::segments::Catalog;
 use super::pool::{Cause, Pool};
+use crate::engine::closed::Closed;
 use crate::engine::postings::{self, DayRun};
 use crate::engine::segment::{day_name, parse_day};
 use crate::index::{Entry, Index};
-use crate::{Result, StoreError};
+use crate::{Purged, Result, StoreError};
 
 /// Not waited for: what is lost is derived again.
 const SCHEMA: Schema = Schema {
@@ -30,6 +32,10 @@ const CHECKPOINT_PAGES: i64 = 1_000;
 /// Files that stay open to be read.
 const OPEN_FILES: usize = 16;
 
+/// How long one slice of a purge takes, and rows that one of its statements removes.
+const SLICE: Duration = Duration::from_millis(4);
+const PURGED_ROWS: usize = 64;
+
 type Stretches = HashMap<CompanyNo, Vec<(Seq, Seq)>>;
 
 /// The embedded index.
@@ -43,6 +49,7 @@ pub(super) struct SqliteIndex {
 struct Days {
     folder: PathBuf,
     log: Arc<Catalog>,
+    closed: Arc<Closed>,
     days: Mutex<BTreeSet<i64>>,
     /// What is indexed of the companies that somebody asked about or wrote to.
     covered: Mutex<Stretches>,
@@ -54,6 +61,8 @@ struct Writer {
     open: Option<(i64, Connection)>,
     /// Days that may have runs to be put together.
     touched: BTreeSet<i64>,
+    /// Days that are still to be looked at for companies whose log is closed.
+    purges: HashMap<CompanyNo, Vec<i64>>,
 }
 
 struct Reader {
@@ -63,7 +72,7 @@ struct Reader {
 
 impl SqliteIndex {
     /// Opens what is in `folder/index`.
-    pub(super) fn open(folder: &Path, log: Arc<Catalog>) -> Result<Self, Cause> {
+    pub(super) fn open(folder: &Path, log: Arc<Catalog>, closed: Arc<Closed>) -> Result<Self, Cause> {
         let folder = folder.join("index");
         make_folder(&folder)?;
         let mut found = BTreeSet::new();
@@ -72,12 +81,17 @@ impl SqliteIndex {
             found.extend(name.to_str().and_then(|n| n.strip_suffix(".db")).and_then(parse_day));
         }
         found.retain(|day| is_whole(&folder.join(format!("{}.db", day_name(*day)))));
-        let days = Arc::new(Days { folder, log, days: Mutex::new(found), covered: Mutex::default() });
+        let days = Arc::new(Days { folder, log, closed, days: Mutex::new(found), covered: Mutex::default() });
         let reader = Reader { days: days.clone(), files: Recent::new(OPEN_FILES) };
         Ok(Self {
             writer: Pool::start(
                 "index-writer",
-                vec![Writer { touched: days.all().into_iter().collect(), days: days.clone(), open: None }],
+                vec![Writer {
+                    touched: days.all().into_iter().collect(),
+                    days: days.clone(),
+                    open: None,
+                    purges: HashMap::new(),
+                }],
             )?,
             reader: Pool::start("index-reader", vec![reader])?,
             days,
@@ -176,6 +190,26 @@ impl Writer {
         }
         Ok(())
     }
+
+    /// Removes for one slice what is indexed of a company.
+    fn purge(&mut self, company: CompanyNo) -> Result<Purged, Cause> {
+        let (end, mut rows) = (Instant::now() + SLICE, 0);
+        let mut left = self.purges.remove(&company).unwrap_or_else(|| self.days.all());
+        while let Some(day) = left.last().copied() {
+            let known = lock(&self.days.days).contains(&day);
+            let removed = if known { purge_some(self.file(day)?, company)? } else { 0 };
+            rows += removed;
+            if removed == 0 {
+                left.pop();
+            }
+            if Instant::now() >= end {
+                self.purges.insert(company, left);
+                return Ok(Purged { rows, done: false });
+            }
+        }
+        lock(&self.days.covered).remove(&company);
+        Ok(Purged { rows, done: true })
+    }
 }
 
 impl Reader {
@@ -259,6 +293,18 @@ fn write_run(conn: &mut Connection, run: &DayRun) -> Result<(), Cause> {
     Ok(tx.commit()?)
 }
 
+/// Removes some of what a day has of a company; how many rows.
+fn purge_some(conn: &Connection, company: CompanyNo) -> Result<u64, Cause> {
+    let sql = "DELETE FROM postings WHERE (run, company, key) IN (
+                   SELECT p.run, p.company, p.key FROM runs r CROSS JOIN postings p ON p.run = r.run AND p.company = ?
+                   LIMIT ?)";
+    let removed = conn.prepare_cached(sql)?.execute(params![company.0, PURGED_ROWS])?;
+    if removed > 0 {
+        return Ok(removed as u64);
+    }
+    Ok(conn.prepare_cached("DELETE FROM covered WHERE company = ?")?.execute([company.0])? as u64)
+}
+
 fn new_run(conn: &Connection, events: u64) -> rusqlite::Result<i64> {
     conn.prepare_cached("INSERT INTO runs (events) VALUES (?)")?.execute([events])?;
     Ok(conn.last_insert_rowid())
@@ -315,7 +361,13 @@ impl Index for SqliteIndex {
     }
 
     async fn add(&self, entries: Vec<Entry>) -> Result<()> {
-        self.writer.run(|| "index events".into(), move |w| w.add(postings::by_day(&entries))).await
+        let closed = self.days.closed.clone();
+        let add = move |w: &mut Writer| {
+            // Asked here: a purge comes after this, or this after the log was closed.
+            let open: Vec<Entry> = entries.into_iter().filter(|e| !closed.has(e.company)).collect();
+            w.add(postings::by_day(&open))
+        };
+        self.writer.run(|| "index events".into(), add).await
     }
 
     async fn positions(&self, company: CompanyNo, key: LookupKey, after: Seq, limit: usize) -> Result<Vec<Seq>> {
@@ -329,5 +381,10 @@ impl Index for SqliteIndex {
 
     async fn drop_unused(&self) -> Result<(), StoreError> {
         self.writer.run(|| "drop days of the index".into(), Writer::drop_unused).await
+    }
+
+    async fn purge(&self, company: CompanyNo) -> Result<Purged> {
+        let tried = || format!("remove the index of company {}", company.0);
+        self.writer.run(tried, move |w| w.purge(company)).await
     }
 }

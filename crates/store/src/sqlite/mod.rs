@@ -90,7 +90,7 @@ pub fn open(folder: &Path, options: Options) -> Result<Stores, StoreError> {
     let lock = Arc::new(lock(folder).map_err(tried)?);
     let state = state::SqliteState::open(folder, &options, Some(lock.clone())).map_err(tried)?;
     let log = log::SqliteLog::open(folder, &options, lock).map_err(tried)?;
-    let index = index::SqliteIndex::open(folder, log.catalog()).map_err(tried)?;
+    let index = index::SqliteIndex::open(folder, log.catalog(), log.closed()).map_err(tried)?;
     let epochs = Arc::new(epochs::load(&folder.join(STATE)).map_err(tried)?);
     Ok(Stores {
         index: Arc::new(index),

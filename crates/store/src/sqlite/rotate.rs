@@ -8,7 +8,7 @@ use tillstream_model::{CompanyNo, IntegrationNo};
 use super::conn::open_writer;
 use super::pool::Cause;
 use super::{STATE, backup, refuse_moved, state};
-use crate::engine::transfer::STATE as TABLES;
+use crate::engine::transfer::tables;
 use crate::reseal::{self, Resealed, Rotated};
 use crate::seal::{Owner, PREFIX};
 use crate::{MasterKey, Result, Sealer, StoreError};
@@ -99,7 +99,7 @@ fn answers(tx: &Connection, sealer: &Sealer) -> Result<u64, Cause> {
 fn left(tx: &Connection, mark: &str) -> Result<Vec<String>, Cause> {
     let sealed = format!("{PREFIX}{}:", mark.split(':').next().unwrap_or(mark));
     let mut left = Vec::new();
-    for table in TABLES {
+    for table in tables() {
         let mut stmt = tx.prepare("SELECT name FROM pragma_table_info(?) WHERE type = 'TEXT'")?;
         let columns = stmt.query_map([table], |r| r.get(0))?.collect::<rusqlite::Result<Vec<String>>>()?;
         for column in columns {

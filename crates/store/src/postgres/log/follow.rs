@@ -116,19 +116,19 @@ impl Follower {
             return Ok(());
         }
         for company in parts.filter_map(|no| no.parse().ok()).map(CompanyNo) {
-            let head = self.reader.ends(company).await?.head;
-            self.grown(company, head).await?;
+            let ends = self.reader.ends(company).await?;
+            self.grown(company, ends.head, ends.closed).await?;
         }
         Ok(())
     }
 
     /// Looks at all heads, in case a message was not heard.
     async fn look(&mut self) -> Result<(), Cause> {
-        let rows = self.sessions.get().await?.rows("SELECT company, head FROM log_heads", &[]).await?;
+        let rows = self.sessions.get().await?.rows("SELECT company, head, closed FROM log_heads", &[]).await?;
         for r in &rows {
             let (company, head) = (row::company(r.get(0)), row::seq(r.get(1)));
             if self.heads.get(&company) != Some(&head) {
-                self.grown(company, head).await?;
+                self.grown(company, head, r.get(2)).await?;
             }
         }
         Ok(())
@@ -144,8 +144,11 @@ impl Follower {
     }
 
     /// Rings also when the events are in memory already: whoever read them there told nobody.
-    async fn grown(&mut self, company: CompanyNo, head: Seq) -> Result<(), Cause> {
+    async fn grown(&mut self, company: CompanyNo, head: Seq, closed: bool) -> Result<(), Cause> {
         self.heads.insert(company, head);
+        if closed {
+            self.tail.close(company);
+        }
         if self.tail.summary(company).is_none_or(|known| known.head < head) {
             self.reader.catch_up(company, head).await?;
         }

@@ -19,6 +19,8 @@ pub(super) struct Head {
     pub(super) at: Time,
     /// Where it is; None before the first event.
     pub(super) segment: Option<SegmentId>,
+    /// Nothing is appended any more.
+    pub(super) closed: bool,
 }
 
 /// Takes the locks of these companies, lowest first, so that no two nodes wait for each other.
@@ -35,11 +37,12 @@ pub(super) async fn lock(session: &Session, companies: &[CompanyNo]) -> Result<B
 
 async fn lock_existing(session: &Session, numbers: &[i32]) -> Result<BTreeMap<CompanyNo, Head>, Cause> {
     let sql =
-        "SELECT company, head, head_at, segment FROM log_heads WHERE company = ANY($1) ORDER BY company FOR UPDATE";
+        "SELECT company, head, head_at, segment, closed FROM log_heads WHERE company = ANY($1)
+         ORDER BY company FOR UPDATE";
     let rows = session.rows(sql, &[(&numbers, Type::INT4_ARRAY)]).await?;
     let head = |r: &tokio_postgres::Row| {
-        let head =
-            Head { seq: row::seq(r.get(1)), at: Time::from_millis(r.get(2)), segment: SegmentId::parse(r.get(3)) };
+        let (seq, at) = (row::seq(r.get(1)), Time::from_millis(r.get(2)));
+        let head = Head { seq, at, segment: SegmentId::parse(r.get(3)), closed: r.get(4) };
         (row::company(r.get(0)), head)
     };
     Ok(rows.iter().map(head).collect())

@@ -5,6 +5,7 @@ mod follow;
 pub(super) mod heads;
 pub(super) mod known;
 mod plan;
+mod purge;
 mod read;
 pub(super) mod segments;
 mod write;
@@ -22,11 +23,12 @@ use self::read::Reader;
 use self::segments::Segments;
 use self::write::Writer;
 use super::Options;
+use super::pace::Pace;
 use super::session::{Sessions, Target};
 use crate::engine::queue::{self, Queue};
 use crate::engine::tail::Tail;
 use crate::engine::{Cause, failed};
-use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, ReadLimit, Result, StoreError};
+use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, Purged, ReadLimit, Result, StoreError};
 
 /// Why nothing can be appended now; None when it can.
 type Down = Arc<Mutex<Option<String>>>;
@@ -42,6 +44,8 @@ pub(super) struct PgLog {
     segments: Arc<Segments>,
     tail: Arc<Tail>,
     bell: Arc<Bell>,
+    grown: Arc<Bell>,
+    pace: Pace,
     clock: Clock,
     _tasks: JoinSet<()>,
 }
@@ -65,7 +69,7 @@ impl PgLog {
             clock: options.clock.clone(),
             tail: tail.clone(),
             bell: bell.clone(),
-            grown,
+            grown: grown.clone(),
             down: down.clone(),
         };
         let thread = std::thread::Builder::new().name("log-writer".into()).spawn(move || writer.run(waiting))?;
@@ -78,6 +82,8 @@ impl PgLog {
             segments,
             tail,
             bell,
+            grown,
+            pace: Pace::new(),
             clock: options.clock.clone(),
             _tasks: tasks,
         })
@@ -190,5 +196,17 @@ impl Log for PgLog {
 
     async fn drop_segment(&self, name: &str) -> Result<(), StoreError> {
         tried(|| format!("drop segment {name}"), self.segments.drop_segment(name, (self.clock)()).await)
+    }
+
+    async fn close(&self, company: CompanyNo) -> Result<()> {
+        tried(|| format!("close the log of company {}", company.0), purge::close(&self.sessions, company).await)?;
+        self.tail.close(company);
+        self.grown.ring(company);
+        Ok(())
+    }
+
+    async fn purge(&self, company: CompanyNo) -> Result<Purged> {
+        let purged = purge::slice(&self.sessions, company, &self.pace).await;
+        tried(|| format!("remove the log of company {}", company.0), purged)
     }
 }

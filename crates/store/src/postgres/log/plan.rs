@@ -11,6 +11,9 @@ use crate::engine::caller::IdHash;
 use crate::engine::queue::{Job, NewEvent};
 use crate::engine::segment::SegmentId;
 
+/// What the appends of a group are told, one for each: None when its log is closed.
+pub(super) type Answers = Vec<Option<Vec<Appended>>>;
+
 /// A new event with its position.
 pub(super) struct Row<'a> {
     pub(super) company: CompanyNo,
@@ -33,8 +36,8 @@ pub(super) struct Plan<'a> {
     pub(super) stretches: Vec<Stretch>,
     /// The heads that move.
     pub(super) heads: BTreeMap<CompanyNo, Head>,
-    /// What each append is told.
-    pub(super) answers: Vec<Vec<Appended>>,
+    /// What each append is told: None when its log is closed.
+    pub(super) answers: Answers,
 }
 
 impl<'a> Plan<'a> {
@@ -47,8 +50,12 @@ impl<'a> Plan<'a> {
     ) -> Self {
         let mut plan = Planner { heads, known, now, plan: Plan::empty() };
         for job in jobs {
+            if heads.get(&job.company).is_some_and(|head| head.closed) {
+                plan.plan.answers.push(None);
+                continue;
+            }
             let answers = job.events.iter().map(|new| plan.place(job, new)).collect();
-            plan.plan.answers.push(answers);
+            plan.plan.answers.push(Some(answers));
         }
         plan.plan
     }
@@ -100,7 +107,7 @@ impl<'a> Planner<'a, '_> {
         if head.segment != Some(segment) {
             self.plan.stretches.push(Stretch { company: job.company, first: seq, segment });
         }
-        *head = Head { seq, at, segment: Some(segment) };
+        *head = Head { seq, at, segment: Some(segment), closed: false };
         let id = EventId::new(at, new.random);
         if let Some(caller) = &new.caller {
             self.known.insert(caller.hash, Used { fingerprint: caller.fingerprint, seq, id });

@@ -30,6 +30,8 @@ pub(super) struct Ends {
     pub(super) head: Seq,
     /// The last position that is no longer kept.
     pub(super) floor: Seq,
+    /// It is closed for good.
+    pub(super) closed: bool,
 }
 
 /// Positions of a company that lie in one segment.
@@ -158,9 +160,10 @@ impl Reader {
 }
 
 async fn ends(session: &Session, company: CompanyNo) -> Result<Ends, Cause> {
-    let sql = "SELECT head, floor FROM log_heads WHERE company = $1";
+    let sql = "SELECT head, floor, closed FROM log_heads WHERE company = $1";
     let row = session.row(sql, &[(&row::stored_company(company), Type::INT4)]).await?;
-    Ok(row.map_or_else(Ends::default, |r| Ends { head: row::seq(r.get(0)), floor: row::seq(r.get(1)) }))
+    let ends = |r: tokio_postgres::Row| Ends { head: row::seq(r.get(0)), floor: row::seq(r.get(1)), closed: r.get(2) };
+    Ok(row.map_or_else(Ends::default, ends))
 }
 
 /// Where the positions from `first` to `last` are, in order. Those that were dropped are in none.

@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 
 use super::super::row;
 use super::super::session::{Broken, Session, Sessions};
-use super::plan::{Plan, Row};
+use super::plan::{Answers, Plan, Row};
 use super::segments::{self, Segments};
 use super::{Down, heads, known};
 use crate::engine::Cause;
@@ -49,7 +49,7 @@ struct Doubt {
     company: CompanyNo,
     first: i64,
     random: [u8; 10],
-    answers: Vec<Vec<Appended>>,
+    answers: Answers,
 }
 
 impl Writer {
@@ -67,7 +67,7 @@ impl Writer {
     }
 
     /// Tries until there is an answer, or it takes too long.
-    async fn append(&self, group: &[Job]) -> Result<Vec<Vec<Appended>>, AppendError> {
+    async fn append(&self, group: &[Job]) -> Result<Answers, AppendError> {
         let (started, mut doubt) = (Instant::now(), None);
         loop {
             let cause = match self.try_append(group, &mut doubt).await {
@@ -83,7 +83,7 @@ impl Writer {
         }
     }
 
-    async fn try_append(&self, group: &[Job], doubt: &mut Option<Doubt>) -> Result<Vec<Vec<Appended>>, Cause> {
+    async fn try_append(&self, group: &[Job], doubt: &mut Option<Doubt>) -> Result<Answers, Cause> {
         let mut session = self.sessions.get().await?;
         loop {
             session.begin().await?;
@@ -139,17 +139,17 @@ impl Writer {
     }
 
     /// The tail first, so that who is answered finds the events; the bells last.
-    fn tell(&self, group: Vec<Job>, answers: Vec<Vec<Appended>>) {
+    fn tell(&self, group: Vec<Job>, answers: Answers) {
         let (mut events, mut replies, mut companies) = (Vec::new(), Vec::new(), Vec::new());
         for (mut job, answers) in group.into_iter().zip(answers) {
             let contents = std::mem::take(&mut job.events).into_iter().map(|new| new.content);
-            for (content, answer) in contents.zip(&answers) {
+            for (content, answer) in contents.zip(answers.iter().flatten()) {
                 if let Appended::New { seq, id } = *answer {
                     events.push(Arc::new(Event { company: job.company, seq, id, accepted_at: id.time(), content }));
                 }
             }
             companies.push(job.company);
-            replies.push((job.reply, Ok(answers)));
+            replies.push((job.reply, answers.ok_or(AppendError::Gone)));
         }
         self.tail.publish(events);
         queue::tell(replies);

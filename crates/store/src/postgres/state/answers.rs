@@ -5,6 +5,7 @@ use tillstream_model::{CompanyNo, Time};
 use tokio_postgres::types::Type;
 
 use super::documents::owner;
+use super::gate::refuse_gone;
 use super::tx::{Stop, Tx};
 use super::{PgState, sealing};
 use crate::answers::{ANSWER_BUSY, ANSWER_KEPT, Answers, Begin, Begun, known, place};
@@ -34,6 +35,7 @@ impl Answers for PgState {
 
 /// Of two that begin at once the second one waits at the row that the first one writes, and finds it.
 async fn begin(session: &Session, sealer: &Sealer, asked: &Begin) -> Result<Begun, Stop<StoreError>> {
+    refuse_gone(session, asked.of).await?;
     let (company, busy, kept) = (owner(asked.of), before(asked.now, ANSWER_BUSY), before(asked.now, ANSWER_KEPT));
     let sql = "INSERT INTO answers AS a SELECT $1, $2, $3, $4, NULL
                WHERE (SELECT count(*) FROM (SELECT 1 FROM answers WHERE company = $1 LIMIT $5) n) < $5

@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::documents::owner;
+use super::gate::refuse_gone;
 use super::spell;
 use super::tx::Stop;
 use crate::engine::{Cause, place};
@@ -13,6 +14,7 @@ use crate::state::{AuditEntry, AuditFilter};
 use crate::{Page, StoreError};
 
 pub(super) async fn record(session: &Session, entry: &AuditEntry) -> Result<(), Stop<StoreError>> {
+    refuse_gone(session, entry.company).await?;
     let sql = "INSERT INTO audit (company, at, actor, action, object, before, after, untold)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let params = [

@@ -10,8 +10,9 @@ use super::tx::Stop;
 use crate::engine::Cause;
 use crate::postgres::row;
 use crate::postgres::session::Session;
+use crate::leaving::as_leaving;
 use crate::state::{Company, CreateError, Rules};
-use crate::{Retention, StoreError};
+use crate::{Leaving, Retention, StoreError};
 
 pub(super) async fn create(
     session: &Session,
@@ -40,7 +41,8 @@ pub(super) async fn create(
 }
 
 pub(super) async fn save(session: &Session, company: &Company) -> Result<bool, Stop<StoreError>> {
-    let sql = "UPDATE companies SET name = $2, retention = $3, ingest_drop = $4, rules = $5 WHERE no = $1";
+    let sql = "UPDATE companies SET name = $2, retention = $3, ingest_drop = $4, rules = $5 WHERE no = $1
+               AND no NOT IN (SELECT company FROM gone)";
     let params = [
         (&row::stored_company(company.no) as _, Type::INT4),
         (&spell::text(&company.name) as _, Type::TEXT),
@@ -52,8 +54,17 @@ pub(super) async fn save(session: &Session, company: &Company) -> Result<bool, S
 }
 
 pub(super) async fn all(session: &Session) -> Result<Vec<Company>, Cause> {
-    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules FROM companies ORDER BY no";
+    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules FROM companies
+               WHERE no NOT IN (SELECT company FROM gone) ORDER BY no";
     session.rows(sql, &[]).await?.iter().map(company).collect()
+}
+
+/// Those that are hidden.
+pub(super) async fn leaving(session: &Session) -> Result<Vec<Leaving>, Cause> {
+    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules, job FROM gone
+               JOIN companies ON no = company ORDER BY no";
+    let leaving = |r: &Row| Ok(Leaving { company: as_leaving(company(r)?), job: r.get(6) });
+    session.rows(sql, &[]).await?.iter().map(leaving).collect()
 }
 
 fn company(row: &Row) -> Result<Company, Cause> {

@@ -4,9 +4,10 @@ use tillstream_model::{CompanyNo, Time};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::gate::is_gone;
 use super::spell;
 use super::tx::Stop;
-use crate::StoreError;
+use crate::{Gone, StoreError};
 use crate::engine::{Cause, INSTANCE};
 use crate::postgres::row;
 use crate::postgres::session::Session;
@@ -60,8 +61,12 @@ pub(super) async fn put(
     now: Time,
 ) -> Result<Document, Stop<SaveError>> {
     let (id, body) = (spell::text(id), spell::text(body));
-    let known = get(session, of, kind, &id, "FOR UPDATE").await?;
+    let gone = is_gone(session, of).await?;
+    let known = if gone { None } else { get(session, of, kind, &id, "FOR UPDATE").await? };
     expected.check(known.as_ref()).map_err(Stop::Refused)?;
+    if gone {
+        return Err(Stop::Broken(Gone.into()));
+    }
     // Of two that make it at once the second one waits here, and finds that it is not new.
     let sql = format!(
         "INSERT INTO documents VALUES ($1, $2, $3, $4, 1, $5, $5) ON CONFLICT (company, kind, id) DO UPDATE SET

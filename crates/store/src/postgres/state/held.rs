@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PgState;
+use super::gate::refuse_gone;
 use super::spell::{self, big, stored_big};
 use super::tx::Stop;
 use crate::engine::held::{self, Room};
@@ -68,6 +69,7 @@ async fn hold(
     // Nodes that hold for one company do it one after the other, so that repeats are seen and limits kept.
     let lock = "SELECT 1 FROM companies WHERE no = $1 FOR NO KEY UPDATE";
     session.rows(lock, &[(&row::stored_company(company), Type::INT4)]).await?;
+    refuse_gone(session, Some(company)).await?;
     let mut room = Room::of(&sites(session, company, "", usize::MAX).await?, limits);
     let rows = events.into_iter().map(|c| held::Row::of(company, c, now)).collect::<Result<Vec<_>, _>>()?;
     let mut known = known(session, &rows).await?;

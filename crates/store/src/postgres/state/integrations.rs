@@ -8,6 +8,7 @@ use tillstream_model::{CompanyNo, IntegrationNo, Seq, Time};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::gate::refuse_gone;
 use super::tx::Stop;
 use super::{entries, lanes, sealing, spell};
 use crate::engine::{Cause, place};
@@ -28,6 +29,7 @@ pub(super) async fn create(
     cursor: Seq,
     entry: &LogEntry,
 ) -> Result<Integration, Stop<CreateError>> {
+    refuse_gone(session, Some(company)).await?;
     let sql = "INSERT INTO integrations (company, id, running, version, created_at, updated_at)
                VALUES ($1, $2, true, 1, $3, $3) ON CONFLICT (company, id) DO NOTHING RETURNING no";
     let params = [

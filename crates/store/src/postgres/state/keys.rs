@@ -5,6 +5,7 @@ use tillstream_model::{CompanyNo, Time};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::gate::refuse_gone;
 use super::json;
 use super::spell;
 use super::tx::Stop;
@@ -17,6 +18,7 @@ use crate::state::Key;
 const COLUMNS: &str = "id, company, name, scopes, hash, created_at, expires_at, last_used_at, bound";
 
 pub(super) async fn create(session: &Session, key: &Key) -> Result<(), Stop<StoreError>> {
+    refuse_gone(session, key.company).await?;
     let params = [
         (&spell::text(&key.id) as _, Type::TEXT),
         (&key.company.map(row::stored_company) as _, Type::INT4),

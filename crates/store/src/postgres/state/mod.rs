@@ -13,6 +13,7 @@ mod documents;
 mod entries;
 mod erase;
 mod fence;
+mod gate;
 mod held;
 mod integrations;
 mod keys;
@@ -22,6 +23,7 @@ mod news;
 mod outcome;
 mod outcomes;
 mod parked;
+mod purge;
 mod rejected;
 mod replays;
 pub(super) mod sealing;
@@ -43,6 +45,7 @@ use self::commits::Commits;
 use self::outcome::Outcome;
 use self::tx::Tx;
 use super::days::Known;
+use super::pace::Pace;
 use super::session::{Pooled, Sessions};
 use crate::engine::{Cause, tried};
 use crate::seal::Owner;
@@ -59,6 +62,7 @@ pub(super) struct PgState {
     sessions: Sessions,
     known: Arc<Known>,
     sealer: Sealer,
+    pace: Pace,
     clock: Clock,
 }
 
@@ -67,7 +71,8 @@ impl PgState {
     pub(super) fn open(sessions: Sessions, options: &super::Options) -> Self {
         let known = Arc::new(Known::new());
         let commits = Commits::start(sessions.apart(1), known.clone(), options.clock.clone());
-        Self { commits, sessions, known, sealer: Sealer::new(&options.master_key), clock: options.clock.clone() }
+        let (sealer, clock) = (Sealer::new(&options.master_key), options.clock.clone());
+        Self { commits, sessions, known, sealer, pace: Pace::new(), clock }
     }
 
     async fn session(&self, what: &'static str) -> Result<Pooled> {

@@ -4,6 +4,7 @@ use tillstream_model::{CompanyNo, Time};
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
+use super::gate;
 use super::spell;
 use super::tx::Stop;
 use crate::StoreError;
@@ -14,6 +15,8 @@ use crate::state::{Bucket, Counts, LaneSummary, Resolution};
 
 /// Nodes that add to the same buckets at once take them in the same order, so that none waits for one that waits for it.
 pub(super) async fn add(session: &Session, mut buckets: Vec<Bucket>) -> Result<(), Stop<StoreError>> {
+    let gone = gate::gone(session, &buckets.iter().map(|b| row::stored_company(b.company)).collect::<Vec<_>>()).await?;
+    buckets.retain(|b| !gone.contains(&row::stored_company(b.company)));
     buckets.sort_unstable_by_key(|b| (b.company, b.resolution, b.at));
     let companies: Vec<i32> = buckets.iter().map(|b| row::stored_company(b.company)).collect();
     let resolutions: Vec<i32> = buckets.iter().map(|b| stored(b.resolution)).collect();

@@ -24,7 +24,7 @@ pub(super) async fn run(sessions: &Sessions, known: &Known, now: Time) -> Result
     while usage::remove_old(sessions, now, ROWS).await? {}
     while answers::remove_old(sessions, now, ROWS).await? {}
     while remove_statistics(sessions, now).await? {}
-    while remove_leftovers(sessions).await? {}
+    while remove_leftovers(sessions, ROWS).await?.is_some() {}
     Ok(())
 }
 
@@ -69,17 +69,18 @@ async fn remove_statistics(sessions: &Sessions, now: Time) -> Result<bool> {
     Ok(removed > 0)
 }
 
-/// Removes some of what hangs on a deleted integration; whether there was one.
-async fn remove_leftovers(sessions: &Sessions) -> Result<bool> {
+/// Removes at most so many rows of what hangs on a deleted integration; how many. None: there is none, or others are at
+/// all of them.
+pub(super) async fn remove_leftovers(sessions: &Sessions, most: i64) -> Result<Option<u64>> {
     let tx = Tx::begin(sessions, "remove what is left of deleted integrations").await?;
-    let removed = remove_of_one(&tx).await;
+    let removed = remove_of_one(&tx, most).await;
     tx.end::<_, StoreError>(removed.map_err(Into::into)).await
 }
 
-async fn remove_of_one(session: &Session) -> Result<bool, Cause> {
+async fn remove_of_one(session: &Session, most: i64) -> Result<Option<u64>, Cause> {
     let sql = "SELECT integration FROM leftovers LIMIT 1 FOR UPDATE SKIP LOCKED";
-    let Some(found) = session.row(sql, &[]).await? else { return Ok(false) };
-    let (no, mut room): (i64, i64) = (found.get(0), ROWS);
+    let Some(found) = session.row(sql, &[]).await? else { return Ok(None) };
+    let (no, mut room): (i64, i64) = (found.get(0), most);
     for table in ["rejected", "entries", "parked", "versions", "replays"] {
         room -= remove_rows(session, table, no, room).await?;
     }
@@ -93,7 +94,7 @@ async fn remove_of_one(session: &Session) -> Result<bool, Cause> {
     if room > 0 {
         session.execute("DELETE FROM leftovers WHERE integration = $1", &[(&no, Type::INT8)]).await?;
     }
-    Ok(true)
+    Ok(Some(u64::try_from(most - room)?))
 }
 
 /// Removes at most so many rows of an integration from a table; how many.

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 
 use super::PgState;
+use super::gate;
 use super::spell::{big, stored_big};
 use super::tx::{Stop, Tx};
 use crate::engine::{Cause, tried};
@@ -30,6 +31,8 @@ impl Usage for PgState {
 
 /// Nodes that add for the same companies at once do it in the same order, so that none waits for one that waits for it.
 async fn add(session: &Session, mut used: Vec<Used>) -> Result<(), Stop<StoreError>> {
+    let gone = gate::gone(session, &used.iter().map(|u| row::stored_company(u.company)).collect::<Vec<_>>()).await?;
+    used.retain(|u| !gone.contains(&row::stored_company(u.company)));
     let class = |u: &Used| u.retention.map_or(0, Retention::days);
     used.sort_by_key(|u| (u.company, u.day, class(u)));
     let companies: Vec<i32> = used.iter().map(|u| row::stored_company(u.company)).collect();

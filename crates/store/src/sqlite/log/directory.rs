@@ -16,7 +16,7 @@ const SCHEMA: Schema = Schema {
     page_bytes: 4_096,
     synced: true,
     cache_kib: 1 << 10,
-    migrations: &[include_str!("../schema/meta_1.sql")],
+    migrations: &[include_str!("../schema/meta_1.sql"), include_str!("../schema/meta_2.sql")],
 };
 
 /// Where it is in the log's folder.
@@ -101,6 +101,21 @@ pub(super) fn bury(conn: &mut Connection, id: SegmentId, lasts: &[Last]) -> rusq
         )?
         .execute(params![last.company.0, last.seq as i64, last.at.millis()])?;
     }
+    tx.commit()
+}
+
+/// Companies whose log is closed.
+pub(super) fn closed(conn: &Connection) -> rusqlite::Result<Vec<CompanyNo>> {
+    let mut stmt = conn.prepare_cached("SELECT company FROM closed")?;
+    stmt.query_map([], |r| Ok(CompanyNo(r.get(0)?)))?.collect()
+}
+
+/// Closes a company's log, and forgets where its events are.
+pub(super) fn close(conn: &mut Connection, company: CompanyNo) -> rusqlite::Result<()> {
+    let tx = conn.transaction()?;
+    tx.execute("INSERT INTO closed VALUES (?) ON CONFLICT DO NOTHING", [company.0])?;
+    tx.execute("DELETE FROM spans WHERE company = ?", [company.0])?;
+    tx.execute("DELETE FROM companies WHERE company = ?", [company.0])?;
     tx.commit()
 }
 

@@ -13,7 +13,7 @@ use super::segments::{SegmentId, pos, seq_of};
 use crate::Appended;
 use crate::engine::caller::{Caller, IdHash};
 use crate::engine::queue::{Job, NewEvent};
-use crate::engine::tail::Summary;
+use crate::engine::tail::{Summary, Tail};
 use crate::log::IDEMPOTENCY_DAYS;
 use crate::sqlite::pool::Cause;
 
@@ -24,7 +24,8 @@ pub(super) struct Group {
     /// Ids used in this group, with the event each stands for.
     used: HashMap<IdHash, (Used, EventId)>,
     events: Vec<Arc<Event>>,
-    answers: Vec<Vec<Appended>>,
+    /// None for an append to a closed log.
+    answers: Vec<Option<Vec<Appended>>>,
 }
 
 impl Group {
@@ -33,14 +34,20 @@ impl Group {
         Self { accepted_at, heads, used: HashMap::new(), events: Vec::new(), answers: Vec::new() }
     }
 
-    /// Writes the new events of all appends, in order. Takes the events out of the jobs.
+    /// Writes the new events of all appends, in order, but of those to closed logs: a purge that begins after this
+    /// transaction finds what it wrote. Takes the events out of the jobs.
     pub(super) fn insert_all(
         &mut self,
         conn: &Connection,
         ids: &mut BTreeMap<SegmentId, Ids>,
         jobs: &mut [Job],
+        tail: &Tail,
     ) -> Result<(), Cause> {
         for job in jobs {
+            if tail.is_closed(job.company) {
+                self.answers.push(None);
+                continue;
+            }
             let mut answers = Vec::with_capacity(job.events.len());
             for event in std::mem::take(&mut job.events) {
                 let known = match event.caller {
@@ -52,7 +59,7 @@ impl Group {
                     None => self.insert(conn, job.company, event)?,
                 });
             }
-            self.answers.push(answers);
+            self.answers.push(Some(answers));
         }
         Ok(())
     }
@@ -64,8 +71,8 @@ impl Group {
         }
     }
 
-    /// The new events and the answers, one for each append.
-    pub(super) fn finish(self) -> (Vec<Arc<Event>>, Vec<Vec<Appended>>) {
+    /// The new events and the answers, one for each append: None when its log is closed.
+    pub(super) fn finish(self) -> (Vec<Arc<Event>>, Vec<Option<Vec<Appended>>>) {
         (self.events, self.answers)
     }
 

@@ -8,9 +8,10 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use tillstream_model::{EventId, Time};
+use tillstream_model::{CompanyNo, EventId, Time};
 
 use super::filter::Filter;
+use super::segments::company_of;
 use crate::engine::caller::{Caller, IdHash};
 use crate::sqlite::conn::open_reader;
 use crate::sqlite::pool::Cause;
@@ -86,12 +87,17 @@ impl Ids {
         self.fresh.extend(new);
     }
 
-    /// Moves the ids from memory into a sorted run when there are enough; in a transaction of its own.
-    pub(super) fn tidy(&mut self, writer: &mut Connection) -> rusqlite::Result<()> {
+    /// Moves the ids from memory into a sorted run when there are enough, but for those of companies whose log is
+    /// closed; in a transaction of its own.
+    pub(super) fn tidy(
+        &mut self,
+        writer: &mut Connection,
+        is_closed: impl Fn(CompanyNo) -> bool,
+    ) -> rusqlite::Result<()> {
         if self.fresh.len() < RUN_IDS {
             return Ok(());
         }
-        let mut sorted: Vec<_> = self.fresh.iter().collect();
+        let mut sorted: Vec<_> = self.fresh.iter().filter(|(_, used)| !is_closed(company_of(used.pos))).collect();
         sorted.sort_unstable_by_key(|(hash, _)| **hash);
         let filter = Filter::of(sorted.iter().map(|(hash, _)| *hash));
         let (run, tx) = (self.runs.len() as i64, writer.transaction()?);
@@ -157,7 +163,7 @@ mod tests {
                 ids.committed([(caller.hash, Used { pos: n as i64, fingerprint: [7; 16] })].into_iter());
             }
             writer.execute_batch("COMMIT").unwrap();
-            ids.tidy(&mut writer).unwrap();
+            ids.tidy(&mut writer, |_| false).unwrap();
         }
         assert_eq!((ids.runs.len(), ids.fresh.len()), (1, 10));
         for mut ids in [ids, Ids::load(path).unwrap()] {

@@ -7,6 +7,7 @@ pub(super) mod export;
 mod filter;
 mod group;
 mod idempotency;
+mod purge;
 mod read;
 mod row;
 mod search;
@@ -30,9 +31,10 @@ use super::Options;
 use super::conn::make_folder;
 use super::disk::Disk;
 use super::pool::{Cause, Pool};
+use crate::engine::closed::Closed;
 use crate::engine::queue::{self, Job, Queue};
 use crate::engine::tail::{Summary, Tail};
-use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, ReadLimit, Result, Room, StoreError};
+use crate::{Append, AppendError, Appended, Bell, Clock, DueSegment, Log, Purged, ReadLimit, Result, Room, StoreError};
 
 /// Threads that read from disk.
 const READERS: usize = 2;
@@ -62,6 +64,7 @@ impl SqliteLog {
         let directory = directory::open(&folder)?;
         let catalog = Arc::new(Catalog::open(&folder, &directory::segments(&directory)?)?);
         let (tail, bell) = (Arc::new(Tail::new(options.tail_bytes)), Arc::new(Bell::default()));
+        directory::closed(&directory)?.into_iter().for_each(|company| tail.close(company));
         let upkeep = Upkeep::new(catalog.clone(), tail.clone(), directory);
         let upkeep = Arc::new(Pool::start("log-upkeep", vec![upkeep])?);
         list_closed(&catalog, &upkeep, (options.clock)());
@@ -105,6 +108,11 @@ impl SqliteLog {
     /// Which segments there are.
     pub(super) fn catalog(&self) -> Arc<Catalog> {
         self.catalog.clone()
+    }
+
+    /// Which companies' logs are closed.
+    pub(super) fn closed(&self) -> Arc<Closed> {
+        self.tail.closed()
     }
 
     /// What is known of a company's log.
@@ -165,6 +173,9 @@ impl Log for SqliteLog {
     }
 
     async fn get(&self, company: CompanyNo, seqs: &[Seq]) -> Result<Vec<Arc<Event>>> {
+        if self.tail.is_closed(company) {
+            return Ok(Vec::new());
+        }
         let mut seqs = seqs.to_vec();
         seqs.sort_unstable();
         seqs.dedup();
@@ -177,6 +188,9 @@ impl Log for SqliteLog {
     }
 
     async fn find(&self, company: CompanyNo, id: EventId) -> Result<Option<Arc<Event>>> {
+        if self.tail.is_closed(company) {
+            return Ok(None);
+        }
         self.readers.run(|| format!("find event {id} of company {}", company.0), move |r| r.find(company, id)).await
     }
 
@@ -189,12 +203,18 @@ impl Log for SqliteLog {
     }
 
     async fn before(&self, company: CompanyNo, time: Time) -> Result<Seq> {
+        if self.tail.is_closed(company) {
+            return Ok(0);
+        }
         let tried = || format!("find the position of company {} at {time}", company.0);
         let found = self.readers.run(tried, move |r| r.before(company, time)).await?;
         Ok(found.unwrap_or_default().max(self.floor(company).await?))
     }
 
     async fn erase(&self, company: CompanyNo, seq: Seq, id: EventId) -> Result<bool> {
+        if self.tail.is_closed(company) {
+            return Ok(false);
+        }
         let tried = || format!("erase event {id} of company {}", company.0);
         self.upkeep.run(tried, move |u| u.erase(company, seq, id)).await
     }
@@ -222,5 +242,13 @@ impl Log for SqliteLog {
     async fn drop_segment(&self, name: &str) -> Result<(), StoreError> {
         let (owned, now) = (name.to_owned(), (self.clock)());
         self.upkeep.run(|| format!("drop segment {name}"), move |u| u.drop_segment(&owned, now)).await
+    }
+
+    async fn close(&self, company: CompanyNo) -> Result<()> {
+        self.upkeep.run(|| format!("close the log of company {}", company.0), move |u| u.close(company)).await
+    }
+
+    async fn purge(&self, company: CompanyNo) -> Result<Purged> {
+        self.upkeep.run(|| format!("remove the log of company {}", company.0), move |u| u.purge(company)).await
     }
 }

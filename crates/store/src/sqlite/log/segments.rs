@@ -57,6 +57,7 @@ pub(in crate::sqlite) struct Catalog {
     /// The folder of the log.
     pub(super) folder: PathBuf,
     listed: Mutex<BTreeMap<SegmentId, bool>>,
+    turn: Mutex<()>,
 }
 
 impl Catalog {
@@ -74,7 +75,12 @@ impl Catalog {
                 }
             }
         }
-        Ok(Self { folder: folder.to_owned(), listed: Mutex::new(found) })
+        Ok(Self { folder: folder.to_owned(), listed: Mutex::new(found), turn: Mutex::default() })
+    }
+
+    /// To be held while a segment is written to, so that the writer and a purge do not poll for each other.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Where a segment's file is.

@@ -1,5 +1,6 @@
 //! Work beside the writer: listing closed segments and dropping due ones.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension};
@@ -7,9 +8,10 @@ use tillstream_model::{CompanyNo, EventId, Seq, Time};
 
 use super::directory::{self, Last};
 use super::erase;
+use super::purge::Purge;
 use super::read::{accepted_at, ends};
 use super::segments::{Catalog, SegmentId, company_of, pos};
-use crate::DueSegment;
+use crate::{DueSegment, Purged};
 use crate::engine::tail::Tail;
 use crate::sqlite::conn::{open_reader, remove_database};
 use crate::sqlite::pool::Cause;
@@ -19,12 +21,13 @@ pub(super) struct Upkeep {
     catalog: Arc<Catalog>,
     tail: Arc<Tail>,
     directory: Connection,
+    purges: BTreeMap<CompanyNo, Purge>,
 }
 
 impl Upkeep {
     /// With a connection that may write to the directory.
     pub(super) fn new(catalog: Arc<Catalog>, tail: Arc<Tail>, directory: Connection) -> Self {
-        Self { catalog, tail, directory }
+        Self { catalog, tail, directory, purges: BTreeMap::new() }
     }
 
     /// Lists the spans of a segment that is not written to any more.
@@ -79,6 +82,30 @@ impl Upkeep {
             self.tail.erase(company, seq);
         }
         Ok(found)
+    }
+
+    /// Closes a company's log. What the writer has begun is committed before it is looked for.
+    pub(super) fn close(&mut self, company: CompanyNo) -> Result<(), Cause> {
+        directory::close(&mut self.directory, company)?;
+        self.tail.close(company);
+        drop(self.catalog.turn());
+        Ok(())
+    }
+
+    /// Removes for one slice what a closed log has.
+    pub(super) fn purge(&mut self, company: CompanyNo) -> Result<Purged, Cause> {
+        if !self.tail.is_closed(company) {
+            return Err("it is not closed".into());
+        }
+        let begun = self.purges.remove(&company);
+        let mut purge = begun.unwrap_or_else(|| Purge::new(company, &self.catalog));
+        let purged = purge.slice(&self.catalog)?;
+        match purged.done {
+            // A segment that was listed meanwhile may have brought it back.
+            true => directory::close(&mut self.directory, company)?,
+            false => drop(self.purges.insert(company, purge)),
+        }
+        Ok(purged)
     }
 
     fn try_list(&mut self, id: SegmentId) -> Result<(), Cause> {

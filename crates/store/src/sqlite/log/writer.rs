@@ -117,10 +117,10 @@ impl Writer {
         }
         let Some(active) = self.active.get(&class) else { return Err(Failure::Refused("no segment".into())) };
         let mut group = Group::new(now, heads);
-        let _still = active.wal.enter();
+        let (_still, _turn) = (active.wal.enter(), self.shared.catalog.turn());
         active.conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| Failure::of("begin", &e))?;
         let done = group
-            .insert_all(&active.conn, &mut self.ids, jobs)
+            .insert_all(&active.conn, &mut self.ids, jobs, &self.shared.tail)
             .map_err(|e| sorted("append events", e))
             .and_then(|()| fault::check(self.shared.faults.as_ref(), FaultPoint::LogCommit))
             .and_then(|()| active.conn.execute_batch("COMMIT").map_err(|e| Failure::of_commit("commit events", &e)));
@@ -141,7 +141,8 @@ impl Writer {
         let companies: Vec<_> = jobs.iter().map(|j| j.company).collect();
         let (events, answers) = group.finish();
         self.shared.tail.publish(events);
-        queue::tell(jobs.into_iter().zip(answers).map(|(job, answer)| (job.reply, Ok(answer))).collect());
+        let answered = |answer: Option<_>| answer.ok_or(AppendError::Gone);
+        queue::tell(jobs.into_iter().zip(answers).map(|(job, answer)| (job.reply, answered(answer))).collect());
         for company in companies {
             self.shared.bell.ring(company);
         }
@@ -150,8 +151,8 @@ impl Writer {
     fn after_commit(&mut self, class: Retention) {
         let Some(active) = self.active.get_mut(&class) else { return };
         if let Some(ids) = self.ids.get_mut(&active.id) {
-            let _still = active.wal.enter();
-            if let Err(e) = ids.tidy(&mut active.conn) {
+            let (_still, _turn) = (active.wal.enter(), self.shared.catalog.turn());
+            if let Err(e) = ids.tidy(&mut active.conn, |company| self.shared.tail.is_closed(company)) {
                 tracing::warn!(cause = %e, "idempotency ids stay in memory for now");
             }
         }

@@ -6,6 +6,7 @@ use tillstream_model::{CompanyNo, Time};
 
 use super::SqliteState;
 use super::documents::owner;
+use super::purge::refuse_gone;
 use super::writer::{Stop, Work};
 use crate::answers::{ANSWER_BUSY, ANSWER_KEPT, Answers, Begin, Begun, known, place};
 use crate::{Result, StoreError};
@@ -28,6 +29,7 @@ impl Answers for SqliteState {
 }
 
 fn begin(work: &mut Work<'_>, asked: &Begin) -> Result<Begun, Stop<StoreError>> {
+    refuse_gone(work.conn, asked.of)?;
     let (company, now) = (owner(asked.of), asked.now);
     let sql = "SELECT fingerprint, answer FROM answers WHERE company = ? AND id = ?
                AND at > CASE WHEN answer IS NULL THEN ? ELSE ? END";

@@ -9,7 +9,7 @@ use tillstream_model::time::DAY_MS;
 use tillstream_model::{IntegrationNo, Time};
 
 use crate::engine::segment::{day_name, parse_day};
-use crate::sqlite::conn::{Schema, make_folder, open_writer, remove_database};
+use crate::sqlite::conn::{Schema, make_folder, open_writer, overwrite_deleted, remove_database};
 use crate::sqlite::fault::{Failure, OnFatal};
 use crate::sqlite::pool::{Cause, Pool};
 use crate::sqlite::wal::Wal;
@@ -82,13 +82,15 @@ struct Open {
 pub(super) struct AttemptWriter {
     days: Arc<Days>,
     open: Vec<Open>,
+    /// Up to which day the attempts of a deleted integration are removed.
+    cleared: Option<(IntegrationNo, i64)>,
     on_fatal: OnFatal,
 }
 
 impl AttemptWriter {
     /// Opens a file when it is needed.
     pub(super) fn new(days: Arc<Days>, on_fatal: OnFatal) -> Self {
-        Self { days, open: Vec::new(), on_fatal }
+        Self { days, open: Vec::new(), cleared: None, on_fatal }
     }
 
     /// Writes the attempts of a group, each into its day's file.
@@ -125,18 +127,24 @@ impl AttemptWriter {
         Ok(true)
     }
 
-    /// Removes some attempts of a deleted integration; whether there were any.
-    pub(super) fn remove_some(&mut self, no: IntegrationNo, rows: usize) -> Result<bool, Cause> {
-        for day in self.days.all() {
-            let file = self.file(day)?;
+    /// Removes some attempts of a deleted integration, which gets no more, from one day's file; how many. None: it has
+    /// none left.
+    pub(super) fn remove_some(&mut self, no: IntegrationNo, rows: usize) -> Result<Option<usize>, Cause> {
+        let from = self.cleared.filter(|(of, _)| *of == no).map_or(i64::MIN, |(_, day)| day + 1);
+        let Some(day) = self.days.all().into_iter().find(|day| *day >= from) else {
+            self.cleared = None;
+            return Ok(None);
+        };
+        let file = self.file(day)?;
+        let mut removed = 0;
+        for table in ["failures", "attempts"] {
             let _still = file.wal.enter();
-            for table in ["failures", "attempts"] {
-                if remove_rows(&file.conn, table, no, rows)? > 0 {
-                    return Ok(true);
-                }
-            }
+            removed += remove_rows(&file.conn, table, no, rows)?;
         }
-        Ok(false)
+        if removed == 0 {
+            self.cleared = Some((no, day));
+        }
+        Ok(Some(removed))
     }
 
     fn file(&mut self, day: i64) -> Result<&mut Open, Cause> {
@@ -154,6 +162,7 @@ impl AttemptWriter {
     fn open_day(&self, day: i64) -> Result<Open, Cause> {
         let path: &Path = &self.days.path(day);
         let mut conn = open_writer(path, &SCHEMA)?;
+        overwrite_deleted(&conn)?;
         let wal = Wal::of(&mut conn, path, self.on_fatal.clone())?;
         self.days.lock().insert(day);
         Ok(Open { day, conn, wal })

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Row, params};
 use tillstream_model::{CompanyNo, Time};
 
 use super::documents::owner;
+use super::purge::refuse_gone;
 use super::writer::{Stop, Work};
 use crate::engine::place;
 use crate::sqlite::pool::Cause;
@@ -11,6 +12,7 @@ use crate::state::{AuditEntry, AuditFilter};
 use crate::{Page, StoreError};
 
 pub(super) fn record(work: &mut Work<'_>, entry: &AuditEntry) -> Result<(), Stop<StoreError>> {
+    refuse_gone(work.conn, entry.company)?;
     let sql = "INSERT INTO audit (company, at, actor, action, object, before, after, untold)
                VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
     work.conn.prepare_cached(sql)?.execute(params![

@@ -6,8 +6,9 @@ use tillstream_model::CompanyNo;
 use super::json;
 use super::writer::{Stop, Work};
 use crate::sqlite::pool::Cause;
+use crate::leaving::as_leaving;
 use crate::state::{Company, CreateError, Rules};
-use crate::{Retention, StoreError};
+use crate::{Leaving, Retention, StoreError};
 
 pub(super) fn create(
     work: &mut Work<'_>,
@@ -28,16 +29,26 @@ pub(super) fn create(
 }
 
 pub(super) fn save(work: &mut Work<'_>, company: &Company) -> Result<bool, Stop<StoreError>> {
-    let sql = "UPDATE companies SET name = ?, retention = ?, ingest_drop = ?, rules = ? WHERE no = ?";
+    let sql = "UPDATE companies SET name = ?, retention = ?, ingest_drop = ?, rules = ? WHERE no = ?
+               AND no NOT IN (SELECT company FROM gone)";
     let (drop, rules) = (serde_json::to_string(&company.ingest_drop)?, serde_json::to_string(&company.rules)?);
     let row = params![company.name, company.retention.days(), drop, rules, company.no.0];
     Ok(work.conn.prepare_cached(sql)?.execute(row)? > 0)
 }
 
 pub(super) fn all(conn: &Connection) -> Result<Vec<Company>, Cause> {
-    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules FROM companies ORDER BY no";
+    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules FROM companies
+               WHERE no NOT IN (SELECT company FROM gone) ORDER BY no";
     let mut stmt = conn.prepare_cached(sql)?;
     Ok(stmt.query_map([], company)?.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Those that are hidden.
+pub(super) fn leaving(conn: &Connection) -> Result<Vec<Leaving>, Cause> {
+    let sql = "SELECT no, external_id, name, retention, ingest_drop, rules, job FROM companies
+               JOIN gone ON company = no ORDER BY no";
+    let leaving = |r: &Row| Ok(Leaving { company: as_leaving(company(r)?), job: r.get(6)? });
+    Ok(conn.prepare_cached(sql)?.query_map([], leaving)?.collect::<rusqlite::Result<_>>()?)
 }
 
 fn company(row: &Row) -> rusqlite::Result<Company> {

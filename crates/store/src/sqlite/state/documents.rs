@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tillstream_model::{CompanyNo, Time};
 
+use super::purge::is_gone;
 use super::writer::{Stop, Work};
+use crate::Gone;
 use crate::engine::INSTANCE;
 use crate::sqlite::pool::Cause;
 use crate::state::{Document, Expected, SaveError};
@@ -35,8 +37,12 @@ pub(super) fn put(
     body: String,
     expected: Expected,
 ) -> Result<Document, Stop<SaveError>> {
-    let known = get(work.conn, of, kind, id)?;
+    let gone = is_gone(work.conn, owner(of))?;
+    let known = if gone { None } else { get(work.conn, of, kind, id)? };
     expected.check(known.as_ref()).map_err(Stop::Refused)?;
+    if gone {
+        return Err(Stop::Broken(Gone.into()));
+    }
     let now = work.now;
     let (version, created_at) = known.map_or((1, now), |d| (d.version + 1, d.created_at));
     let sql = "INSERT INTO documents VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tillstream_model::{CompanyNo, Content, Time};
 
 use super::SqliteState;
+use super::purge::refuse_gone;
 use super::writer::{Stop, Work};
 use crate::engine::held::{self, Room};
 use crate::held::{Held, HeldEvent, HeldLimits, HeldSite, HoldError, Holding};
@@ -57,6 +58,7 @@ fn hold(
     now: Time,
     limits: HeldLimits,
 ) -> Result<Vec<Holding>, Stop<HoldError>> {
+    refuse_gone(work.conn, Some(company))?;
     let mut room = Room::of(&sites(work.conn, company, "", usize::MAX)?, limits);
     let mut answers = Vec::with_capacity(events.len());
     for content in events {

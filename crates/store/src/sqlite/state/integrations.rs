@@ -7,6 +7,7 @@ use tillstream_model::integration::{Settings, Status};
 use tillstream_model::{CompanyNo, IntegrationNo, Seq, Time};
 
 use super::entries;
+use super::purge::refuse_gone;
 use super::writer::{Stop, Work};
 use crate::engine::place;
 use crate::seal::Owner;
@@ -24,6 +25,7 @@ pub(super) fn create(
     cursor: Seq,
     entry: &LogEntry,
 ) -> Result<Integration, Stop<CreateError>> {
+    refuse_gone(work.conn, Some(company))?;
     let sql =
         "INSERT INTO integrations (company, id, running, version, created_at, updated_at) VALUES (?1, ?2, 1, 1, ?3, ?3)
                ON CONFLICT (company, id) DO NOTHING";

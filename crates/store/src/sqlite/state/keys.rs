@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tillstream_model::{CompanyNo, Time};
 
 use super::json;
+use super::purge::refuse_gone;
 use super::writer::{Stop, Work};
 use crate::StoreError;
 use crate::sqlite::pool::Cause;
@@ -12,6 +13,7 @@ use crate::state::Key;
 const COLUMNS: &str = "id, company, name, scopes, hash, created_at, expires_at, last_used_at, bound";
 
 pub(super) fn create(work: &mut Work<'_>, key: &Key) -> Result<(), Stop<StoreError>> {
+    refuse_gone(work.conn, key.company)?;
     work.conn.prepare_cached("INSERT INTO keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?.execute(params![
         key.id,
         key.company.map(|c| c.0),

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Row, params};
 use tillstream_model::{CompanyNo, IntegrationNo, Time};
 
+use super::purge::is_gone;
 use super::writer::{Stop, Work};
 use crate::StoreError;
 use crate::sqlite::pool::Cause;
@@ -15,6 +16,9 @@ pub(super) fn add(work: &mut Work<'_>, buckets: &[Bucket]) -> Result<(), Stop<St
                failures = failures + excluded.failures";
     let mut stmt = work.conn.prepare_cached(sql)?;
     for Bucket { company, resolution, at, counts } in buckets {
+        if is_gone(work.conn, company.0)? {
+            continue;
+        }
         let Counts { accepted, delivered, rejected, expired, failures } = counts;
         let row =
             params![company.0, resolution.seconds(), at.millis(), accepted, delivered, rejected, expired, failures];

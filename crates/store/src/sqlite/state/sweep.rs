@@ -37,7 +37,7 @@ fn remove_some(work: &mut Work<'_>, now: Time) -> Result<bool, Stop<StoreError>>
         || usage::remove_old(work.conn, now, COMPACT_ROWS)?
         || answers::remove_old(work.conn, now, ROWS)?
         || super::statistics::remove_old(work.conn, now, COMPACT_ROWS)?
-        || remove_leftovers(work)?)
+        || remove_leftovers(work)?.is_some())
 }
 
 /// Rows were written in the order of their ids, so only the first few are looked at.
@@ -48,24 +48,28 @@ fn remove_old(conn: &Connection, table: &str, before: Time) -> rusqlite::Result<
     Ok(conn.prepare_cached(&sql)?.execute(params![before.millis(), ROWS])? > 0)
 }
 
-fn remove_leftovers(work: &mut Work<'_>) -> Result<bool, Stop<StoreError>> {
+/// Removes some of what hangs on a deleted integration; how many rows. None: there is none.
+pub(super) fn remove_leftovers(work: &mut Work<'_>) -> Result<Option<u64>, Stop<StoreError>> {
     let mut stmt = work.conn.prepare_cached("SELECT integration FROM leftovers LIMIT 1")?;
-    let Some(no) = stmt.query_row([], |r| r.get::<_, i64>(0)).optional()? else { return Ok(false) };
+    let Some(no) = stmt.query_row([], |r| r.get::<_, i64>(0)).optional()? else { return Ok(None) };
     for (table, key) in [("rejected", "id"), ("entries", "id"), ("parked", "seq"), ("versions", "version")] {
         let sql = format!(
             "DELETE FROM {table} WHERE integration = ?1 AND {key} IN (SELECT {key} FROM {table} WHERE integration = ?1 LIMIT ?2)"
         );
-        if work.conn.prepare_cached(&sql)?.execute(params![no, ROWS])? > 0 {
-            return Ok(true);
+        let removed = work.conn.prepare_cached(&sql)?.execute(params![no, ROWS])?;
+        if removed > 0 {
+            return Ok(Some(removed as u64));
         }
     }
-    if work.attempt_files.remove_some(IntegrationNo(no as u64), COMPACT_ROWS)? {
-        return Ok(true);
+    if let Some(removed) = work.attempt_files.remove_some(IntegrationNo(no as u64), COMPACT_ROWS)? {
+        return Ok(Some(removed as u64));
     }
-    work.conn.prepare_cached("DELETE FROM replays WHERE integration = ?")?.execute([no])?;
-    work.conn.prepare_cached("DELETE FROM lanes WHERE integration = ?")?.execute([no])?;
-    work.conn.prepare_cached("DELETE FROM leftovers WHERE integration = ?")?.execute([no])?;
-    Ok(true)
+    let mut removed = 0;
+    for table in ["replays", "lanes", "leftovers"] {
+        let sql = format!("DELETE FROM {table} WHERE integration = ?");
+        removed += work.conn.prepare_cached(&sql)?.execute([no])?;
+    }
+    Ok(Some(removed as u64))
 }
 
 fn days_before(now: Time, days: i64) -> Time {

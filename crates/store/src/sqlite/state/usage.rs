@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use tillstream_model::{CompanyNo, Time};
 
 use super::SqliteState;
+use super::purge::is_gone;
 use super::writer::{Stop, Work};
 use crate::sqlite::pool::Cause;
 use crate::usage::{Counts, USAGE_DAYS, Usage, Used};
@@ -27,6 +28,9 @@ fn add(work: &mut Work<'_>, used: &[Used]) -> Result<(), Stop<StoreError>> {
                delivered = delivered + excluded.delivered, rejected = rejected + excluded.rejected,
                expired = expired + excluded.expired, attempts = attempts + excluded.attempts";
     for u in used {
+        if is_gone(work.conn, u.company.0)? {
+            continue;
+        }
         let c = &u.counts;
         let [events, bytes, delivered, rejected, expired, attempts] =
             [c.events, c.bytes, c.delivered, c.rejected, c.expired, c.attempts].map(|n| n as i64);

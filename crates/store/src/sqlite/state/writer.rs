@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::SCHEMA;
 use super::attempts::AttemptWriter;
+use crate::engine::failed;
 use crate::sqlite::Options;
 use crate::sqlite::conn::{open_writer, overwrite_deleted};
 use crate::sqlite::fault::{self, Failure, FaultPoint};
@@ -88,7 +89,7 @@ where
                     Some(failure @ (Failure::Full | Failure::Fatal(_))) => Ended::Failed(failure),
                     _ => Ended::Refused,
                 };
-                (Err(store_error(self.tried, &cause.to_string()).into()), ended)
+                (Err(failed(self.tried, &cause).into()), ended)
             }
         };
         self.result = Some(result);

@@ -1,0 +1,4 @@
+-- Companies whose log is closed for good.
+CREATE TABLE closed (
+    company INTEGER PRIMARY KEY
+);
