@@ -45,6 +45,10 @@ pub const ADMINISTRATOR: (&str, &str) = ("admin@localhost", "Administrator");
 /// # Errors
 /// When the state or the key file cannot be written.
 pub async fn first_start(state: &dyn State, data: &Path, now: Time) -> anyhow::Result<Option<FirstKey>> {
+    // The last company is being deleted; who does that has a key.
+    if oldest(state).await?.is_none() && !state.leaving().await?.is_empty() {
+        return Ok(None);
+    }
     let company = first_company(state).await?;
     if !state.keys(Some(company.no)).await?.is_empty() {
         return Ok(None);

@@ -1,12 +1,16 @@
 //! `tillstream companies`: the companies of a running hub, over its API.
 
+use std::io::{BufRead, IsTerminal, Write};
+
 use clap::Subcommand;
 use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::integrations::{flatten, plain};
+use super::jobs;
 use super::one::One;
 use crate::api_client::{Api, HubArgs, segment};
+use crate::config::Wrong;
 use crate::output;
 
 const EXAMPLES: &str = "\
@@ -15,11 +19,12 @@ Examples:
   tillstream companies list --key tsk_…
   tillstream companies save acme --name \"Acme Stores\" --timezone Europe/Vienna
   tillstream companies suspend acme
+  tillstream companies delete acme                       asks first, and shows how far it is
 
 All but list and show need an operator's key, one with the scope `instance`.";
 
 /// Members of a company that are shown and not written.
-pub const READ_ONLY: [&str; 3] = ["id", "status", "usage"];
+pub const READ_ONLY: [&str; 4] = ["id", "status", "usage", "deletion"];
 
 /// Which hub, and what to do.
 #[derive(clap::Args, Debug)]
@@ -59,6 +64,24 @@ enum Verb {
         #[command(flatten)]
         one: One,
     },
+    /// Delete a company with everything it has, for good
+    Delete {
+        #[command(flatten)]
+        sure: Sure,
+    },
+}
+
+/// What to delete, and whether that is meant.
+#[derive(clap::Args, Debug)]
+struct Sure {
+    #[command(flatten)]
+    one: One,
+    /// Do not ask; the company's id once more, to confirm
+    #[arg(long, value_name = "ID")]
+    yes: Option<String>,
+    /// Do not wait until everything is removed
+    #[arg(long)]
+    no_wait: bool,
 }
 
 /// What to save; what is left out stays as it is.
@@ -91,6 +114,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         Verb::Save(save) => save.run().await,
         Verb::Suspend { one } => switch(&one, "suspend").await,
         Verb::Resume { one } => switch(&one, "resume").await,
+        Verb::Delete { sure } => sure.run().await,
     }
 }
 
@@ -120,6 +144,44 @@ async fn switch(one: &One, verb: &str) -> anyhow::Result<()> {
         return output::json(&company);
     }
     output::line(format!("{} is {}", one.id, plain(&company["status"])))
+}
+
+impl Sure {
+    async fn run(&self) -> anyhow::Result<()> {
+        let id = &self.one.id;
+        if !self.is_meant()? {
+            return output::line(format!("{id} is left as it is"));
+        }
+        let api = self.one.hub.api()?;
+        let job = api.delete(&format!("{}?confirm={}", path(id), segment(id))).await?;
+        let job = if self.no_wait { job } else { jobs::wait(&api, job).await? };
+        jobs::show(&job, self.one.json)
+    }
+
+    /// Asks, where somebody can be asked: only the id itself is a yes.
+    fn is_meant(&self) -> anyhow::Result<bool> {
+        let id = &self.one.id;
+        match &self.yes {
+            Some(confirmed) if confirmed == id => return Ok(true),
+            Some(confirmed) => {
+                return Err(Wrong::new(format!("--yes says {confirmed}, and the company is {id}")).into());
+            }
+            None => {}
+        }
+        let (input, mut error) = (std::io::stdin(), std::io::stderr());
+        if self.one.json || !input.is_terminal() || !error.is_terminal() {
+            return Err(Wrong::new(format!("nobody can be asked here: to confirm, give --yes {id}")).into());
+        }
+        writeln!(
+            error,
+            "{id} goes with all its events, integrations, keys and people. Nothing of it can be brought back."
+        )?;
+        write!(error, "To delete it, type its id: ")?;
+        error.flush()?;
+        let mut answer = String::new();
+        input.lock().read_line(&mut answer)?;
+        Ok(answer.trim() == id)
+    }
 }
 
 impl Save {

@@ -13,11 +13,11 @@ use super::days::{self, Known};
 use super::pace::Pace;
 use super::row;
 use super::session::{Broken, Session, Sessions};
-use crate::{Purged, Result};
 use crate::engine::postings::{self, DayRun};
 use crate::engine::segment::SegmentId;
 use crate::engine::{Cause, tried};
 use crate::index::{Entry, Index};
+use crate::{Purged, Result};
 
 /// Names the lock under which the index is written: one node at a time.
 const LOCK: i64 = 0x7469_6c78;

@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use super::conn::open_reader;
 use super::pool::Cause;
 use super::{Options, log, state};
-use crate::engine::transfer::{CHUNK_ROWS, CHUNKS, Cell, Ends, Part, Row, Stream, tables};
 use crate::Leave;
+use crate::engine::transfer::{CHUNK_ROWS, CHUNKS, Cell, Ends, Part, Row, Stream, tables};
 use crate::state::State;
 
 /// A folder that no hub has open, to be read only.

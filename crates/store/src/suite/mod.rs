@@ -5,6 +5,7 @@
 
 mod erase;
 mod index;
+mod leaving;
 mod log_append;
 mod log_keep;
 mod log_read;
@@ -68,6 +69,8 @@ pub async fn log_contract<E: Engine>(make: impl Fn() -> E) {
     erase::an_erased_payload_is_nowhere_and_the_rest_stays(&make()).await;
     index::what_is_indexed_is_found_by_its_keys_in_order(&make()).await;
     index::what_was_put_together_is_still_found(&make()).await;
+    leaving::a_closed_log_is_empty_and_nothing_is_left_of_it(&make()).await;
+    leaving::nothing_is_indexed_of_a_closed_log(&make()).await;
     index::the_index_of_a_day_goes_with_the_last_segment_of_it(&make()).await;
 }
 
@@ -120,6 +123,9 @@ pub async fn state_contract<E: Engine>(make: impl Fn() -> E) {
     erase::outcomes_of_a_stretch_tell_how_each_event_ended(&make()).await;
     state_statistics::what_is_added_adds_up_and_belongs_to_its_company(&make()).await;
     state_statistics::statistics_go_after_their_time(&make()).await;
+    leaving::a_hidden_company_is_in_no_list_and_nothing_is_written_for_it(&make()).await;
+    leaving::a_purged_company_leaves_nothing_and_its_id_is_given_to_a_new_one(&make()).await;
+    leaving::a_company_is_hidden_between_writes_and_never_within(&make()).await;
     state_statistics::all_lanes_of_a_company_are_told_at_once(&make()).await;
 }
 

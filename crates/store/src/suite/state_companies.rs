@@ -38,7 +38,7 @@ pub(super) async fn a_company_is_saved_as_a_whole(engine: &impl Engine) {
     assert_eq!(stores.state.companies().await.expect("companies"), [company]);
 }
 
-fn key(id: &str, company: Option<u32>, byte: u8) -> Key {
+pub(super) fn key(id: &str, company: Option<u32>, byte: u8) -> Key {
     Key {
         id: id.into(),
         company: company.map(CompanyNo),

@@ -36,8 +36,7 @@ pub(super) async fn lock(session: &Session, companies: &[CompanyNo]) -> Result<B
 }
 
 async fn lock_existing(session: &Session, numbers: &[i32]) -> Result<BTreeMap<CompanyNo, Head>, Cause> {
-    let sql =
-        "SELECT company, head, head_at, segment, closed FROM log_heads WHERE company = ANY($1)
+    let sql = "SELECT company, head, head_at, segment, closed FROM log_heads WHERE company = ANY($1)
          ORDER BY company FOR UPDATE";
     let rows = session.rows(sql, &[(&numbers, Type::INT4_ARRAY)]).await?;
     let head = |r: &tokio_postgres::Row| {

@@ -33,9 +33,7 @@ pub(super) async fn slice(sessions: &Sessions, company: CompanyNo, pace: &Pace) 
     refuse_open(&session, company).await?;
     session.begin().await?;
     // No table is dropped meanwhile. What is lost is removed again.
-    session
-        .batch(&format!("SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock({})", days::LOCK))
-        .await?;
+    session.batch(&format!("SET LOCAL synchronous_commit = off; SELECT pg_advisory_xact_lock({})", days::LOCK)).await?;
     let (started, most) = (Instant::now(), pace.rows());
     let sql = "SELECT segment FROM log_stretches WHERE company = $1 ORDER BY company, first LIMIT 1";
     let next = session.row(sql, &[(&row::stored_company(company), Type::INT4)]).await?;

@@ -8,9 +8,9 @@ use super::json;
 use super::spell;
 use super::tx::Stop;
 use crate::engine::Cause;
+use crate::leaving::as_leaving;
 use crate::postgres::row;
 use crate::postgres::session::Session;
-use crate::leaving::as_leaving;
 use crate::state::{Company, CreateError, Rules};
 use crate::{Leaving, Retention, StoreError};
 

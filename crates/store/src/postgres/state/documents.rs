@@ -7,11 +7,11 @@ use tokio_postgres::types::Type;
 use super::gate::is_gone;
 use super::spell;
 use super::tx::Stop;
-use crate::{Gone, StoreError};
 use crate::engine::{Cause, INSTANCE};
 use crate::postgres::row;
 use crate::postgres::session::Session;
 use crate::state::{Document, Expected, SaveError};
+use crate::{Gone, StoreError};
 
 const COLUMNS: &str = "id, body, version, created_at, updated_at";
 

@@ -123,9 +123,10 @@ impl Open {
     }
 
     fn step(&mut self) -> Result<u64, Cause> {
+        // Only events count: their ids go with them.
         let (removed, next) = match &self.stage {
-            Stage::Fresh(after) => self.fresh(*after)?,
-            Stage::Old(run, hash) => self.old(*run, hash)?,
+            Stage::Fresh(after) => (0, self.fresh(*after)?),
+            Stage::Old(run, hash) => (0, self.old(*run, hash)?),
             Stage::Events => self.event()?,
             Stage::Empty(_) | Stage::Over => return Ok(0),
         };
@@ -133,18 +134,18 @@ impl Open {
         Ok(removed as u64)
     }
 
-    fn fresh(&self, after: i64) -> Result<(usize, Stage), Cause> {
+    fn fresh(&self, after: i64) -> Result<Stage, Cause> {
         let mut stmt = self.conn.prepare_cached("SELECT n FROM fresh_ids WHERE n > ? ORDER BY n LIMIT 1")?;
         let Some(first) = stmt.query_row([after], |r| r.get::<_, i64>(0)).optional()? else {
-            return Ok((0, Stage::Old(-1, Vec::new())));
+            return Ok(Stage::Old(-1, Vec::new()));
         };
         let sql = "DELETE FROM fresh_ids WHERE n >= ? AND n < ? AND pos BETWEEN ? AND ?";
         let (low, high) = self.range();
-        let removed = self.conn.prepare_cached(sql)?.execute(params![first, first + IDS, low, high])?;
-        Ok((removed, Stage::Fresh(first + IDS - 1)))
+        self.conn.prepare_cached(sql)?.execute(params![first, first + IDS, low, high])?;
+        Ok(Stage::Fresh(first + IDS - 1))
     }
 
-    fn old(&self, run: i64, hash: &[u8]) -> Result<(usize, Stage), Cause> {
+    fn old(&self, run: i64, hash: &[u8]) -> Result<Stage, Cause> {
         let sql = "SELECT run, hash FROM old_ids WHERE (run, hash) > (?, ?) ORDER BY run, hash LIMIT 1 OFFSET ?";
         let mut stmt = self.conn.prepare_cached(sql)?;
         let last = stmt.query_row(params![run, hash, IDS - 1], |r| Ok((r.get(0)?, r.get(1)?))).optional()?;
@@ -152,11 +153,10 @@ impl Open {
             Some((run, hash)) => ((run, Vec::clone(&hash)), Stage::Old(run, hash)),
             None => ((i64::MAX, Vec::new()), Stage::Events),
         };
-        let sql =
-            "DELETE FROM old_ids WHERE (run, hash) > (?, ?) AND (run, hash) <= (?, ?) AND pos BETWEEN ? AND ?";
+        let sql = "DELETE FROM old_ids WHERE (run, hash) > (?, ?) AND (run, hash) <= (?, ?) AND pos BETWEEN ? AND ?";
         let (low, high) = self.range();
-        let removed = self.conn.prepare_cached(sql)?.execute(params![run, hash, to.0, to.1, low, high])?;
-        Ok((removed, next))
+        self.conn.prepare_cached(sql)?.execute(params![run, hash, to.0, to.1, low, high])?;
+        Ok(next)
     }
 
     /// One by one: an event may have 1 MB.

@@ -11,10 +11,10 @@ use super::erase;
 use super::purge::Purge;
 use super::read::{accepted_at, ends};
 use super::segments::{Catalog, SegmentId, company_of, pos};
-use crate::{DueSegment, Purged};
 use crate::engine::tail::Tail;
 use crate::sqlite::conn::{open_reader, remove_database};
 use crate::sqlite::pool::Cause;
+use crate::{DueSegment, Purged};
 
 /// Connections of the thread that does it.
 pub(super) struct Upkeep {

@@ -5,8 +5,8 @@ use tillstream_model::CompanyNo;
 
 use super::json;
 use super::writer::{Stop, Work};
-use crate::sqlite::pool::Cause;
 use crate::leaving::as_leaving;
+use crate::sqlite::pool::Cause;
 use crate::state::{Company, CreateError, Rules};
 use crate::{Leaving, Retention, StoreError};
 

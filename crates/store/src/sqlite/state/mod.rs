@@ -56,7 +56,11 @@ pub(super) const SCHEMA: Schema = Schema {
     page_bytes: 4_096,
     synced: true,
     cache_kib: 8 << 10,
-    migrations: &[include_str!("../schema/state_1.sql"), include_str!("../schema/state_2.sql"), include_str!("../schema/state_3.sql")],
+    migrations: &[
+        include_str!("../schema/state_1.sql"),
+        include_str!("../schema/state_2.sql"),
+        include_str!("../schema/state_3.sql"),
+    ],
 };
 
 /// The embedded state.
