@@ -3,7 +3,7 @@
 use std::process::Command;
 
 /// Every command with help of its own.
-const COMMANDS: [&[&str]; 47] = [
+const COMMANDS: [&[&str]; 48] = [
     &[],
     &["serve"],
     &["demo"],
@@ -38,6 +38,7 @@ const COMMANDS: [&[&str]; 47] = [
     &["companies", "save"],
     &["companies", "suspend"],
     &["companies", "resume"],
+    &["companies", "delete"],
     &["apply"],
     &["export"],
     &["emit"],

@@ -36,7 +36,9 @@ type Rows = fn(u64) -> u64;
 /// list asks for one more than its page to see whether others follow.
 const MOST: &[(&str, Rows)] = &[
     // Lists without pages: what is listed.
-    ("companies", |_| COMPANIES),
+    // With a look whether they are hidden.
+    ("companies", |_| 2 * COMPANIES),
+    ("leaving", |_| GATE),
     ("keys", |listed| listed),
     ("lane_heads", |_| 5 * INTEGRATIONS + VERSIONS),
     ("lane", |parked| parked + 2),
@@ -81,7 +83,7 @@ const MOST: &[(&str, Rows)] = &[
     // Single things, with what they hang on.
     ("key_by_hash", |_| 1),
     ("document", |_| 1),
-    ("put_document", |_| 1),
+    ("put_document", |_| 1 + GATE),
     ("delete_document", |_| 1),
     ("held_site", |_| 1),
     ("integration", |_| 2),
@@ -103,12 +105,12 @@ const MOST: &[(&str, Rows)] = &[
     // What calls that change something look at first; here they find nothing to be changed.
     ("append", |events| events + 4),
     // Names are counted up to their limit, to see whether there is room.
-    ("begin_answer", |most| most + 4),
+    ("begin_answer", |most| most + 4 + GATE),
     // The key that seals, among a few marks.
     ("keep_answer", |_| 4),
     ("forget_answer", |_| 1),
     // Once to see whether there is room, and the ids.
-    ("hold", |events| HELD_SITES + 2 * events + 4),
+    ("hold", |events| HELD_SITES + 2 * events + 4 + GATE),
     ("unhold", |ids| ids + 4),
     ("commit", |_| BUCKETS as u64 + 1),
     ("retry_rejected", |_| 2),
@@ -116,8 +118,13 @@ const MOST: &[(&str, Rows)] = &[
     ("delete_key", |_| 1),
     ("touch_keys", |keys| 2 * keys),
     ("sweep", |_| 8 * SWEPT_ROWS + DAYS + 6),
-    ("add_statistics", |buckets| 2 * buckets),
+    ("add_statistics", |buckets| 2 * buckets + GATE),
     ("told", |news| news),
+    // It is hidden, and a look into each table, its integrations and what is left of deleted ones finds nothing.
+    ("hide_company", |_| GATE),
+    ("purge_state", |tables| 2 * tables + 4),
+    ("purge", |_| 3),
+    ("purge of the index", |runs| 2 + 2 * runs),
 ];
 
 /// Which call shows that an index is missing.
@@ -167,6 +174,7 @@ const SMALL: &[&str] = &[
     "buckets (bucket)",
     "companies (external_id)",
     "companies (no)",
+    "gone (company)",
     "id_days (day)",
     "index_days (day)",
     "index_reached (company)",
@@ -189,6 +197,8 @@ const FIRST_LOOK: u64 = 2_000;
 const LEAST_LOOK: u64 = 16;
 /// Rows of a table that one transaction of a sweep looks at.
 const SWEPT_ROWS: u64 = 500;
+/// To write for a company it is locked, and looked for among those that are hidden; there are few of both.
+const GATE: u64 = COMPANIES + 1;
 /// How often a stretch can be halved.
 const HALVES: u64 = EVENTS.ilog2() as u64 + 1;
 /// Blocks that a row may take: three levels of an index and its table.

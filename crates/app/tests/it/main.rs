@@ -9,6 +9,7 @@ mod circuit;
 mod clients;
 mod command_line;
 mod companies;
+mod company_deletion;
 mod covered;
 mod deleted;
 mod delivery_form;

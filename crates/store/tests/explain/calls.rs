@@ -20,6 +20,9 @@ use crate::fill::*;
 /// Sizes of pages. Of much larger ones the server rightly finds that it is quicker to read all of these tables.
 const PAGES: [u64; 3] = [1, 50, 200];
 
+/// Tables with a column that names the company.
+const PURGED_TABLES: u64 = 8;
+
 /// Everything that lists or looks something up.
 pub async fn run_all(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     companies_and_keys(meter, filled, stores).await;
@@ -74,6 +77,7 @@ async fn limits(meter: &mut Meter, filled: &Filled, stores: &Stores) {
 async fn companies_and_keys(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     let state = &*stores.state;
     meter.run("companies", 0, state.companies()).await;
+    meter.run("leaving", 0, state.leaving()).await;
     for (company, keys) in [(Some(filled.big), KEYS), (Some(filled.small), FEW_KEYS), (None, FEW_KEYS)] {
         let found = meter.run("keys", keys, state.keys(company)).await;
         assert!(found.is_none_or(|found| found.len() as u64 == keys));
@@ -283,4 +287,16 @@ async fn changing(meter: &mut Meter, filled: &Filled, stores: &Stores) {
     let no_counts = Bucket { company: filled.big, resolution: Resolution::Hour, at: START, counts: Counts::default() };
     meter.run("add_statistics", 1, state.add_statistics(vec![no_counts])).await;
     meter.run("sweep", 1, state.sweep(filled.day(DAYS - 1))).await;
+    deleting(meter, filled, stores).await;
+}
+
+/// What a slice looks at that removes nothing, however much others have.
+async fn deleting(meter: &mut Meter, filled: &Filled, stores: &Stores) {
+    let hidden = meter.run("hide_company", 1, stores.state.hide_company(filled.going, "job_2")).await;
+    assert!(hidden.is_none_or(|job| job.as_deref() == Some("job_1")));
+    let purged = meter.run("purge_state", PURGED_TABLES, stores.state.purge_state(filled.going)).await;
+    assert!(purged.is_none_or(|purged| purged.done && purged.rows == 0));
+    let purged = meter.run("purge", 1, stores.log.purge(filled.going)).await;
+    assert!(purged.is_none_or(|purged| purged.done && purged.rows == 0));
+    meter.run("purge of the index", RUNS, stores.index.purge(filled.going)).await;
 }

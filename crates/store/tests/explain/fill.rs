@@ -74,8 +74,8 @@ pub const ANSWERS: u64 = 5_000;
 pub const HELD_SITES: u64 = 100;
 /// … and held events, half of them the big company's.
 pub const HELD: u64 = 20_000;
-/// Companies.
-pub const COMPANIES: u64 = 3;
+/// Companies, one of which is being deleted.
+pub const COMPANIES: u64 = 4;
 
 /// What was filled.
 pub struct Filled {
@@ -87,6 +87,8 @@ pub struct Filled {
     pub small: CompanyNo,
     /// A company with one integration that has many attempts.
     pub vast: CompanyNo,
+    /// A company that is being deleted, of which nothing is left.
+    pub going: CompanyNo,
     /// The big company's busy integrations.
     pub busy: Vec<IntegrationNo>,
     /// The first of them.
@@ -108,10 +110,12 @@ impl Filled {
         let stores = open(url.clone(), now.clone()).await;
         let state = &*stores.state;
         let mut companies = Vec::new();
-        for id in ["big", "small", "vast"] {
+        for id in ["big", "small", "vast", "going"] {
             companies.push(state.create_company(id, id, Retention::Month, vec![]).await.unwrap().no);
         }
-        let [big, small, vast] = companies[..] else { unreachable!("three were made") };
+        let [big, small, vast, going] = companies[..] else { unreachable!("four were made") };
+        state.hide_company(going, "job_1").await.unwrap();
+        stores.log.close(going).await.unwrap();
         let mut busy = Vec::new();
         for n in 0..BUSY {
             busy.push(create(state, big, &format!("busy-{n:02}")).await);
@@ -124,7 +128,7 @@ impl Filled {
         run(&url, &copies(big, small, first, of_vast)).await.unwrap();
         hold_sample(&stores, big).await;
         run(&url, &limits(big)).await.unwrap();
-        Self { url, big, small, vast, busy, first, of_small, of_vast, event, now }
+        Self { url, big, small, vast, going, busy, first, of_small, of_vast, event, now }
     }
 
     /// Opens the engine anew: nothing is in memory.

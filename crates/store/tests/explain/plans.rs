@@ -23,7 +23,7 @@ pub const OPTIONS: &str = "?options=-c%20session_preload_libraries%3Dauto_explai
 
 /// What a node does by itself every few seconds: it says and looks how far the logs are.
 const BACKGROUND: [&str; 3] =
-    ["SELECT pg_notify(", "SELECT company, head FROM log_heads", "SELECT company, seq FROM log_erased"];
+    ["SELECT pg_notify(", "SELECT company, head, closed FROM log_heads", "SELECT company, seq FROM log_erased"];
 
 /// One statement and how it was carried out.
 pub struct Plan {
