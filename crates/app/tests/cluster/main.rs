@@ -9,6 +9,7 @@ mod chaos;
 mod check;
 #[path = "../it/support/database.rs"]
 mod database;
+mod deletion;
 mod encrypted;
 #[path = "../it/support/hub.rs"]
 mod hub;
@@ -26,6 +27,7 @@ mod producer;
 mod receiver;
 #[path = "../chaos/receivers.rs"]
 mod receivers;
+mod rows;
 mod sharing;
 #[path = "../chaos/sink.rs"]
 mod sink;

@@ -53,7 +53,7 @@ fn dump_file(path: &Path, dump: &mut Dump) {
     let within = if path.ends_with("log/meta.db") { format!("{folder}/") } else { String::new() };
     for table in tables {
         let mut stmt = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
-        let columns: Vec<String> = stmt.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = stmt.column_names().map(str::to_owned).collect();
         let row = |r: &rusqlite::Row| -> rusqlite::Result<Row> {
             columns.iter().enumerate().map(|(at, column)| Ok((column.clone(), text(r.get_ref(at)?)))).collect()
         };

@@ -15,8 +15,8 @@ use crate::sqlite::pool::Cause;
 const SLICE: Duration = Duration::from_millis(3);
 /// Idempotency ids that one statement looks through: they are not found by their company.
 const IDS: i64 = 128;
-/// Pages in the write-ahead log after which a slice moves them, beside the writer.
-const CHECKPOINT_PAGES: i64 = 1_000;
+/// Slices after which the write-ahead log is moved into the file, beside the writer.
+const CHECKPOINT_SLICES: u32 = 8;
 /// Slices that try to empty a segment's write-ahead log without keeping anybody waiting.
 const GENTLE_TRIES: u32 = 100;
 
@@ -35,6 +35,8 @@ struct Open {
     conn: Connection,
     company: CompanyNo,
     stage: Stage,
+    /// Since the last checkpoint.
+    slices: u32,
 }
 
 /// What is removed next.
@@ -89,13 +91,18 @@ impl Open {
         overwrite_deleted(&conn)?;
         // A slice that is lost is done again.
         conn.pragma_update(None, "synchronous", "normal")?;
-        conn.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
-        Ok(Some(Self { conn, company, stage: Stage::Fresh(0) }))
+        Ok(Some(Self { conn, company, stage: Stage::Fresh(0), slices: 0 }))
     }
 
     fn slice(&mut self, catalog: &Catalog, end: Instant) -> Result<u64, Cause> {
         if let Stage::Empty(tries) = self.stage {
             self.stage = self.emptied(tries)?;
+            return Ok(0);
+        }
+        self.slices += 1;
+        if self.slices > CHECKPOINT_SLICES {
+            self.slices = 0;
+            self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
             return Ok(0);
         }
         let _turn = catalog.turn();
