@@ -221,7 +221,8 @@ async fn a_database_from_before_events_had_traces_opens() {
     let engine = Postgres::new();
     let append = |n: &str| Append { company: COMPANY, retention: Retention::Month, events: vec![full_content(n)] };
     engine.open().await.log.append(append("c-1")).await.unwrap();
-    let before = "ALTER TABLE events_template DROP COLUMN trace; ALTER TABLE events_30d_2026_11_21 DROP COLUMN trace;
+    let before = "DROP TABLE gone; ALTER TABLE log_heads DROP COLUMN closed;
+                  ALTER TABLE events_template DROP COLUMN trace; ALTER TABLE events_30d_2026_11_21 DROP COLUMN trace;
                   UPDATE meta SET value = '2' WHERE name = 'version'";
     run(&engine.url(), before).await.unwrap();
     let stores = engine.open().await;

@@ -9,8 +9,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tillstream_model::integration::{Status, Target, Wrong as WrongValue};
 use tillstream_model::replay::{Filter, Only};
-use tillstream_model::{EventId, Seq, Time};
-use tillstream_store::state::{Company, Integration};
+use tillstream_model::{CompanyNo, EventId, IntegrationNo, Seq, Time};
+use tillstream_store::state::{Company, Integration, LogEntry, Replay};
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -23,13 +23,18 @@ use super::jobs::{self, JobView};
 use crate::Hub;
 use crate::access::Scope;
 use crate::deliver::{Plan, read_chunk};
-use crate::jobs::{Job, Work};
+use crate::documents;
+use crate::jobs::{Job, Status as JobStatus, Work};
 use crate::problem::{Kind, Problem, ProblemBody, Result};
 
 /// Most names of a replay.
 pub const MAX_NAMES: usize = 100;
 /// How long a count may take.
 const COUNT_FOR: Duration = Duration::from_secs(10);
+/// A replay whose job has ended is taken off the list by its lane within so long …
+const MAKING_ROOM: Duration = Duration::from_secs(5);
+/// … which is looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Which past events to send again.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -124,7 +129,8 @@ pub async fn replay_integration(
     let reason = format!("of positions {} to {}", after + 1, plan.to);
     let entry = entry(&hub, &caller, "replay_started", &reason);
     let job = Job::new(Work::Replay(filter), Some((id.clone(), integration.no)), caller.holder().actor(), hub.now());
-    if !hub.state().start_replay(integration.no, plan.stored(&job_id)?, entry.clone()).await? {
+    let (of, replay) = ((company.no, integration.no), plan.stored(&job_id)?);
+    if !begin(&hub, of, &replay, &entry).await? {
         return Err(Problem::new(Kind::UnderWay, "a replay of the integration is under way; wait for it or cancel it"));
     }
     let saved = match jobs::start(&hub, company.no, &job_id, &job).await {
@@ -136,6 +142,28 @@ pub async fn replay_integration(
     };
     hub.deliver().changed(company.no, integration.no, &id).await?;
     jobs::answer(&hub, &caller, company.no, saved).await
+}
+
+/// Starts a replay; whether none was under way. One whose job has just ended is given a moment to make room.
+async fn begin(
+    hub: &Hub,
+    (company, no): (CompanyNo, IntegrationNo),
+    replay: &Replay,
+    entry: &LogEntry,
+) -> Result<bool> {
+    let until = Instant::now() + MAKING_ROOM;
+    loop {
+        if hub.state().start_replay(no, replay.clone(), entry.clone()).await? {
+            return Ok(true);
+        }
+        let Some(other) = hub.state().replay(no).await? else { return Ok(false) };
+        let job = documents::get::<Job>(hub.state(), Some(company), &other.id).await?;
+        let ended = job.is_none_or(|job| job.value.status != JobStatus::Running);
+        if !ended || Instant::now() >= until {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// Send an event again

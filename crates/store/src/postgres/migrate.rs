@@ -7,7 +7,12 @@ use crate::MasterKey;
 use crate::engine::Cause;
 
 /// One script for each version.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql"), include_str!("schema/4.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 /// Oldest server that is supported, as `server_version_num` says it.
 pub(super) const OLDEST: i32 = 140_000;
 /// Names the lock under which one node migrates while others wait.
