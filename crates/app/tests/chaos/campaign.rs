@@ -27,6 +27,8 @@ const ROUND: (Duration, Duration) = (Duration::from_millis(300), Duration::from_
 const ROOM_BYTES: u64 = 512 * 1024;
 /// Starts in a row that troubles may keep from succeeding.
 const MOST_STARTS: u32 = 20;
+/// What the hub's log says when a lane's outcomes could not be saved.
+const RESTARTED: &str = "a lane starts again from what is saved";
 /// The receiver of the first is moody, that of the second also refuses some events for good.
 const INTEGRATIONS: [&str; 2] = ["moody", "picky"];
 
@@ -146,12 +148,22 @@ impl Campaign {
         assert!(end != End::DiskFull || later > 0, "the disk was never full");
     }
 
+    /// How often the lane began again that did so most often while the hub went on.
+    fn most_restarts(&self) -> u32 {
+        let log = std::fs::read_to_string(self.hub.folder().join("hub.log")).expect("the hub's log");
+        let of = |id: &str| log.lines().filter(|line| line.contains(RESTARTED) && line.contains(id)).count();
+        let most = self.receivers.sinks.iter().map(|(id, _)| of(id)).max().unwrap_or_default();
+        eprintln!("a lane began again {most} times because its outcomes could not be saved");
+        u32::try_from(most).expect("few")
+    }
+
     async fn reckon(&self, ends: u32) {
         let promised: Promised = self.told.accepted.lock().expect("no panic").clone();
         let api = self.address.borrow().clone();
         self.receivers.settle(&api, &promised).await;
-        // An entity has at most one event that was sent and whose outcome is not committed.
-        let most = ends * u32::try_from(PRODUCERS * ENTITIES).expect("few");
+        // In each life of a lane an entity has at most one event that was sent and whose outcome is not committed.
+        let lives = ends + self.most_restarts();
+        let most = lives * u32::try_from(PRODUCERS * ENTITIES).expect("few");
         self.receivers.reckon(&api, &promised, most).await;
     }
 }
