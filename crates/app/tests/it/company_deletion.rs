@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::support::{Api, Output, SOON, Stage, Stream, command, eventually, order, run};
 
 /// Long enough for a purge of many events on a busy machine.
-const PURGED: std::time::Duration = std::time::Duration::from_secs(60);
+const PURGED: std::time::Duration = std::time::Duration::from_secs(180);
 /// Events of a company whose deletion is looked at while it is under way, and how many it may need.
-const MANY: u64 = 20_000;
+const MANY: u64 = 10_000;
 const MOST: u64 = 320_000;
 /// Most events of one request.
 const AT_ONCE: u64 = 1_000;

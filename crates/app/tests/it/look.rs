@@ -21,6 +21,8 @@ async fn with_history() -> Stage {
         .emit(json!({"name": "punch.saved", "data": {"_id": "p", "version": 1}, "correlation": {"order_id": "a"}}))
         .await;
     stage.wait_for_attempts("it", 7).await;
+    // Attempts are listed a moment before what they led to is counted.
+    stage.wait_until_idle("it").await;
     stage
 }
 
