@@ -5,6 +5,7 @@
 
 pub mod catalogue;
 pub mod condition;
+pub mod data_stream;
 pub mod epochs;
 pub mod event;
 pub mod format;

@@ -14,7 +14,7 @@ pub use delivery::{Delivery, OnExhausted, OnReject, Ordering, Ruling};
 pub use per_site::PerSite;
 pub use secret::{Secret, SigningSecret};
 pub use target::{Authorization, HttpTarget, Next, OAuth2, Target};
-pub use written::{Written, Wrong};
+pub use written::{MAX_LIST, Written, Wrong};
 
 use crate::Time;
 use crate::condition::Clause;
