@@ -226,7 +226,8 @@ fn order(raw: &str, value: &Value) -> Option<Ordering> {
     }
 }
 
-fn decimal(raw: &str) -> Option<Decimal> {
+/// A JSON number, also one with an exponent; None when it has more digits than a decimal holds.
+pub(crate) fn decimal(raw: &str) -> Option<Decimal> {
     if !raw.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
         return None;
     }

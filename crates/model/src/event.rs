@@ -110,7 +110,8 @@ impl Content {
     }
 }
 
-fn first_16(bytes: &[u8]) -> [u8; 16] {
+/// The first 128 bits of a hash.
+pub(crate) fn first_16(bytes: &[u8]) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&bytes[..16]);
     out

@@ -19,6 +19,7 @@ pub mod mailbox;
 pub mod operational;
 pub mod path;
 pub mod ranges;
+pub mod relevance;
 pub mod replay;
 pub mod schedule;
 pub mod selection;
