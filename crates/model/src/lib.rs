@@ -3,6 +3,7 @@
 //! Everything here is a plain function of its arguments: no clock, no network, no files, no randomness of its own.
 //! Time, random numbers and ids come in as arguments, so every rule can be tested without a server.
 
+pub mod business_date;
 pub mod catalogue;
 pub mod condition;
 pub mod data_stream;

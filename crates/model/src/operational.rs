@@ -29,7 +29,7 @@ pub const NAMES: [&str; 8] = [STOPPED, FAILING, RECOVERED, LAGGING, BRAKED, SILE
 pub const PROBLEMS: [&str; 7] = [STOPPED, FAILING, RECOVERED, LAGGING, BRAKED, SILENT, STORAGE_LOW];
 
 /// What idempotency ids of the hub's own start with. Callers cannot have such a one: theirs have no `/`.
-const OWN: &str = "hub/";
+pub(crate) const OWN: &str = "hub/";
 
 /// The event that tells of an entry of an integration's log, if one does.
 pub fn of_action(action: &str) -> Option<&'static str> {
