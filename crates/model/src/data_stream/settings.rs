@@ -7,18 +7,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::streams::Stream;
 use crate::integration::{MAX_LIST, PerSite, Wrong};
-use crate::path::Path;
+use crate::relevance::Key;
 
 /// Most values of one list of a filter.
 pub const MAX_FILTER_VALUES: usize = 100;
 /// Longest value of a filter, in characters.
 pub const MAX_FILTER_CHARS: usize = 100;
-/// Fewest paths of a relevance key: all but the last identify a record, the last is its version.
-pub const MIN_RELEVANCE_PATHS: usize = 2;
-/// Most paths of a relevance key.
-pub const MAX_RELEVANCE_PATHS: usize = 8;
-/// The relevance key when nothing is said.
-pub const DEFAULT_RELEVANCE_KEY: &str = "_id,time.last_modified";
 
 /// The settings of all streams. They are complete once read; [`Streams::wrong`] tells what may not be saved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,7 +39,7 @@ pub struct Streams {
 }
 
 /// The settings of the orders.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Orders {
     /// Whether a site's orders are sent.
@@ -54,23 +48,12 @@ pub struct Orders {
     /// Whether a site's orders carry `gross_sales` and `net_sales`.
     #[serde(deserialize_with = "or_default")]
     pub net_gross: PerSite<bool>,
-    /// Comma-separated paths into the order, see [`relevance_paths`].
-    #[serde(deserialize_with = "or_default_key")]
-    pub relevance_key: String,
+    /// Which versions of an order are outdated.
+    #[serde(deserialize_with = "or_default")]
+    pub relevance_key: Key,
     /// Which orders are sent.
     #[serde(deserialize_with = "or_default")]
     pub filter: OrderFilter,
-}
-
-impl Default for Orders {
-    fn default() -> Self {
-        Self {
-            enabled: PerSite::default(),
-            net_gross: PerSite::default(),
-            relevance_key: DEFAULT_RELEVANCE_KEY.to_owned(),
-            filter: OrderFilter::default(),
-        }
-    }
 }
 
 /// Which orders are sent: those of which state **and** type are listed. An empty list does not restrict.
@@ -178,8 +161,6 @@ impl Streams {
             check_sites(enabled_place(stream), self.enabled(stream), &mut wrong);
         }
         check_sites("streams.orders.net_gross", &self.orders.net_gross, &mut wrong);
-        let key = relevance_paths(&self.orders.relevance_key);
-        wrong.extend(key.err().map(|message| Wrong::new("streams.orders.relevance_key", message)));
         check_values("streams.orders.filter.states", &self.orders.filter.states, &mut wrong);
         check_values("streams.orders.filter.types", &self.orders.filter.types, &mut wrong);
         check_values("streams.drawers.filter.event_types", &self.drawers.filter.event_types, &mut wrong);
@@ -199,23 +180,6 @@ pub const fn enabled_place(stream: Stream) -> &'static str {
         Stream::TerminalEod => "streams.eod.terminals",
         Stream::Workflow => "streams.workflow.enabled",
     }
-}
-
-/// The paths of a relevance key (`contracts/data-stream.md`, "Relevance key"): between [`MIN_RELEVANCE_PATHS`] and
-/// [`MAX_RELEVANCE_PATHS`], spaces around them do not count. A path through an array has no one value, so none may have
-/// `[]`. The error is for whoever wrote the key.
-pub fn relevance_paths(key: &str) -> Result<Vec<Path>, String> {
-    let written: Vec<&str> = key.split(',').map(str::trim).collect();
-    if !(MIN_RELEVANCE_PATHS..=MAX_RELEVANCE_PATHS).contains(&written.len()) {
-        return Err(format!(
-            "{MIN_RELEVANCE_PATHS} to {MAX_RELEVANCE_PATHS} paths joined by commas, the version last, such as \
-             {DEFAULT_RELEVANCE_KEY}"
-        ));
-    }
-    if let Some(through_array) = written.iter().find(|path| path.contains("[]")) {
-        return Err(format!("\"{through_array}\" leads through an array, which has no one value"));
-    }
-    written.into_iter().map(|path| Path::parse(path).map_err(|e| e.to_string())).collect()
 }
 
 fn check_sites(place: &str, value: &PerSite<bool>, wrong: &mut Vec<Wrong>) {
@@ -239,10 +203,6 @@ fn check_values(place: &str, values: &[String], wrong: &mut Vec<Wrong>) {
 
 fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(d: D) -> Result<T, D::Error> {
     Option::deserialize(d).map(Option::unwrap_or_default)
-}
-
-fn or_default_key<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
-    Option::deserialize(d).map(|key: Option<String>| key.unwrap_or_else(|| DEFAULT_RELEVANCE_KEY.to_owned()))
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use crate::path::{NotAPath, Path, scalar_text};
 pub const DEFAULT_KEY: &str = "_id,time.last_modified";
 /// Longest expression, in bytes.
 pub const MAX_KEY_BYTES: usize = 1_024;
+/// Fewest paths of an expression: one that identifies and one of the version.
+pub const MIN_KEY_PATHS: usize = 2;
 /// Most paths of an expression.
 pub const MAX_KEY_PATHS: usize = 8;
 
@@ -30,10 +32,10 @@ pub enum NotAKey {
     /// Longer than [`MAX_KEY_BYTES`].
     #[error("{0} bytes; a relevance key has at most {MAX_KEY_BYTES}")]
     TooLong(usize),
-    /// There are fewer than two paths, or more than [`MAX_KEY_PATHS`].
+    /// There are fewer than [`MIN_KEY_PATHS`] paths, or more than [`MAX_KEY_PATHS`].
     #[error(
-        "{0} paths; write the paths that identify a record and then the one of its version, 2 to {MAX_KEY_PATHS} \
-         joined by commas, such as {DEFAULT_KEY}"
+        "{0} paths; write the paths that identify a record and then the one of its version, {MIN_KEY_PATHS} to \
+         {MAX_KEY_PATHS} joined by commas, such as {DEFAULT_KEY}"
     )]
     Count(usize),
     /// One of them is no path.
@@ -69,7 +71,7 @@ impl Key {
             return Err(NotAKey::TooLong(written.len()));
         }
         let parts: Vec<&str> = written.split(',').map(str::trim).collect();
-        if !(2..=MAX_KEY_PATHS).contains(&parts.len()) {
+        if !(MIN_KEY_PATHS..=MAX_KEY_PATHS).contains(&parts.len()) {
             return Err(NotAKey::Count(parts.len()));
         }
         let numbered = parts.iter().enumerate().map(|(i, part)| path(i + 1, part, &parts[..i]));

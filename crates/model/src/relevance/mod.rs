@@ -20,7 +20,7 @@ mod version;
 #[cfg(test)]
 mod tests;
 
-pub use key::{DEFAULT_KEY, Key, MAX_KEY_BYTES, MAX_KEY_PATHS, NotAKey};
+pub use key::{DEFAULT_KEY, Key, MAX_KEY_BYTES, MAX_KEY_PATHS, MIN_KEY_PATHS, NotAKey};
 pub use mark::{DataHash, Identity, Mark, Record};
 pub use memory::{Decision, MAX_BEHIND, Memory, Next, Why};
 pub use version::{MAX_VERSION_BYTES, Version};

@@ -1,5 +1,6 @@
 use super::*;
 use crate::data_stream::literals;
+use crate::relevance::{MAX_KEY_PATHS, MIN_KEY_PATHS};
 use serde_json::{Value, json};
 
 /// `{"a":{"b":value}}` of `a.b`.
@@ -78,15 +79,15 @@ fn lists_are_accepted_up_to_their_limits() {
     let long = |n: usize| json!(["ä".repeat(n)]);
     let sites =
         |n: usize| json!({"default": false, "sites": (0..n).map(|i| (i.to_string(), json!(true))).collect::<Value>()});
-    let key = |n: usize| json!(vec!["a"; n].join(","));
+    let key = |n: usize| json!((0..n).map(|i| format!("a{i}")).collect::<Vec<_>>().join(","));
     let states = "orders.filter.states";
     let cases = [
         (states, values(MAX_FILTER_VALUES), values(MAX_FILTER_VALUES + 1), states),
         (states, long(MAX_FILTER_CHARS), long(MAX_FILTER_CHARS + 1), "orders.filter.states[0]"),
         ("eod.terminals", sites(MAX_LIST), sites(MAX_LIST + 1), "eod.terminals.sites"),
         ("orders.net_gross", sites(MAX_LIST), sites(MAX_LIST + 1), "orders.net_gross.sites"),
-        ("orders.relevance_key", key(MIN_RELEVANCE_PATHS), key(MIN_RELEVANCE_PATHS - 1), "orders.relevance_key"),
-        ("orders.relevance_key", key(MAX_RELEVANCE_PATHS), key(MAX_RELEVANCE_PATHS + 1), "orders.relevance_key"),
+        ("orders.relevance_key", key(MIN_KEY_PATHS), key(MIN_KEY_PATHS - 1), "orders.relevance_key"),
+        ("orders.relevance_key", key(MAX_KEY_PATHS), key(MAX_KEY_PATHS + 1), "orders.relevance_key"),
     ];
     for (place, most, too_many, told) in cases {
         assert_eq!(wrong(place, most), [""; 0], "{place}");
@@ -106,6 +107,6 @@ fn what_is_offered_can_be_saved() {
 
 #[test]
 fn the_default_key_is_one() {
-    let paths = relevance_paths(DEFAULT_RELEVANCE_KEY).unwrap();
-    assert_eq!(paths.iter().map(Path::as_str).collect::<Vec<_>>(), ["_id", "time.last_modified"]);
+    let key = Streams::default().orders.relevance_key;
+    assert_eq!(key.as_str().split(',').collect::<Vec<_>>(), ["_id", "time.last_modified"]);
 }
