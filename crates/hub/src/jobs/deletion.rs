@@ -110,9 +110,7 @@ pub(super) async fn slice(hub: &Hub, id: &str, job: &mut Job) -> Result<Slice, S
                 Some(_) => {}
                 None => return Ok(Slice::Done),
             },
-            Phase::Log => purged = hub.log().purge(no).await?,
-            Phase::Index => purged = hub.stores().index.purge(no).await?,
-            Phase::State => purged = hub.state().purge_state(no).await?,
+            Phase::Log | Phase::Index | Phase::State => purged = purge(hub, no, phase).await?,
             Phase::Check => match check(hub, no).await? {
                 0 => return finish(hub, no, job).await.map(|()| Slice::Done),
                 rows => {
@@ -136,11 +134,7 @@ async fn check(hub: &Hub, no: CompanyNo) -> Result<u64, StoreError> {
     for phase in [Phase::Log, Phase::Index, Phase::State] {
         loop {
             let started = Instant::now();
-            let purged = match phase {
-                Phase::Log => hub.log().purge(no).await?,
-                Phase::Index => hub.stores().index.purge(no).await?,
-                _ => hub.state().purge_state(no).await?,
-            };
+            let purged = purge(hub, no, phase).await?;
             rows += purged.rows;
             if purged.done {
                 break;
@@ -149,6 +143,15 @@ async fn check(hub: &Hub, no: CompanyNo) -> Result<u64, StoreError> {
         }
     }
     Ok(rows)
+}
+
+/// Removes some of what the phase is about.
+async fn purge(hub: &Hub, no: CompanyNo, phase: Phase) -> Result<Purged, StoreError> {
+    match phase {
+        Phase::Log => hub.log().purge(no).await,
+        Phase::Index => hub.stores().index.purge(no).await,
+        _ => hub.state().purge_state(no).await,
+    }
 }
 
 async fn rest(worked: Duration, purged: Purged) {
